@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine with python3, pip and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench lock clean setup
+
+demo: $(READY)  ## one picture through MCP, from nothing
+	$(BIN)/comfy-workbench demo
+
+test: check  ## everything that must hold
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## style, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --config importlinter.ini --no-cache
+	$(BIN)/pyright
+
+bench: $(READY)  ## figures against raw ComfyUI and a bare SDK server, as ratios in one run
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/startup.py
+
+lock: $(READY)  ## renew the lock after a change of pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate \
+	  --extra server --extra s3 --group dev -o requirements.lock --quiet
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,232 @@
+"""Every error the workbench raises on purpose; nothing else may leave the process.
+
+Owns the tree, the stable codes and the HTTP status of each. Knows no other module; everyone may raise from it.
+
+    WorkbenchError
+    ├── BadRequest               the caller can mend it; sending it again unchanged cannot help
+    │   ├── InvalidParameter     a value outside its type or range, or an unknown parameter
+    │   ├── InvalidImage         bytes that are no picture we accept
+    │   ├── TooLarge             a body, a text or a picture over a limit
+    │   ├── NotFound             no such template, style, job or asset
+    │   └── Conflict             an idempotency key used for another request
+    ├── TemplateError            a template folder that cannot be used
+    │   └── ConversionError      a workflow file that cannot become a template
+    ├── BackendError             ComfyUI could not make it
+    │   ├── BackendUnavailable   it does not answer (retried until the job's deadline)
+    │   ├── BackendLost          it restarted and forgot the job (run again, a bounded number of times)
+    │   ├── WorkflowRejected     it refused the graph
+    │   │   ├── MissingNode      a node class it does not have
+    │   │   └── MissingModel     a model file or choice it does not have
+    │   ├── ExecutionFailed      a node raised
+    │   │   └── OutOfMemory      a node ran out of memory
+    │   ├── Interrupted          somebody else stopped the job
+    │   ├── TimedOut             it took longer than the job may
+    │   └── OutputUnreadable     it finished, but what it made cannot be read
+    ├── StorageUnavailable       our own disk, database or bucket refuses
+    ├── Overloaded               our own queue is full
+    ├── SettingsError            a setting that cannot be used
+    └── InternalError            a defect of ours; details are in the log only
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+__all__ = [
+    "BackendError",
+    "BackendLost",
+    "BackendUnavailable",
+    "BadRequest",
+    "Conflict",
+    "ConversionError",
+    "ErrorRecord",
+    "ExecutionFailed",
+    "InternalError",
+    "Interrupted",
+    "InvalidImage",
+    "InvalidParameter",
+    "MissingModel",
+    "MissingNode",
+    "NotFound",
+    "OutOfMemory",
+    "OutputUnreadable",
+    "Overloaded",
+    "SettingsError",
+    "StorageUnavailable",
+    "TemplateError",
+    "TimedOut",
+    "TooLarge",
+    "WorkbenchError",
+    "WorkflowRejected",
+    "nearest",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """An error as stored with a job and shown by every front door.
+
+    ``code`` is stable, ``message`` says what happened, ``hint`` what to do next. ``details`` holds JSON values
+    only, such as ``{"parameter": "steps", "node": "3"}``.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class WorkbenchError(Exception):
+    """Base of the tree. ``details`` are shown to the caller: never put a path or a secret into them."""
+
+    code: ClassVar[str] = "workbench_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = {name: value for name, value in details.items() if value is not None}
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    @property
+    def record(self) -> ErrorRecord:
+        return ErrorRecord(self.code, self.message, self.hint, self.details)
+
+
+class BadRequest(WorkbenchError):
+    code = "bad_request"
+    status = 400
+
+
+class InvalidParameter(BadRequest):
+    """``parameter`` in the details names the one that was refused."""
+
+    code = "invalid_parameter"
+    status = 422
+
+    def __init__(self, parameter: str, message: str, *, hint: str = "", **details: Any) -> None:
+        super().__init__(message, hint=hint, parameter=parameter, **details)
+        self.parameter = parameter
+
+
+class InvalidImage(BadRequest):
+    code = "invalid_image"
+    status = 422
+
+
+class TooLarge(BadRequest):
+    code = "too_large"
+    status = 413
+
+
+class NotFound(BadRequest):
+    code = "not_found"
+    status = 404
+
+
+class Conflict(BadRequest):
+    code = "idempotency_conflict"
+    status = 409
+
+
+class TemplateError(WorkbenchError):
+    code = "template_error"
+    status = 422
+
+
+class ConversionError(TemplateError):
+    code = "conversion_error"
+
+
+class BackendError(WorkbenchError):
+    code = "backend_error"
+    status = 502
+
+
+class BackendUnavailable(BackendError):
+    code = "backend_unavailable"
+    status = 503
+
+
+class BackendLost(BackendError):
+    code = "backend_lost"
+
+
+class WorkflowRejected(BackendError):
+    """``details``: node (id), node_class, input and, where one is bound there, parameter."""
+
+    code = "workflow_rejected"
+    status = 422
+
+
+class MissingNode(WorkflowRejected):
+    code = "missing_node"
+
+
+class MissingModel(WorkflowRejected):
+    code = "missing_model"
+
+
+class ExecutionFailed(BackendError):
+    """``details``: node (id), node_class and the exception type ComfyUI reported."""
+
+    code = "execution_failed"
+
+
+class OutOfMemory(ExecutionFailed):
+    code = "out_of_memory"
+
+
+class Interrupted(BackendError):
+    code = "interrupted"
+
+
+class TimedOut(BackendError):
+    code = "timed_out"
+    status = 504
+
+
+class OutputUnreadable(BackendError):
+    code = "output_unreadable"
+
+
+class StorageUnavailable(WorkbenchError):
+    code = "storage_unavailable"
+    status = 507
+
+
+class Overloaded(WorkbenchError):
+    code = "overloaded"
+    status = 429
+
+
+class SettingsError(WorkbenchError):
+    code = "settings_error"
+
+
+class InternalError(WorkbenchError):
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("The workbench hit a defect of its own.", hint="The log of the workbench has the details.")
+
+
+def nearest(name: str, known: Iterable[str], *, limit: int = 5) -> list[str]:
+    """The known names most like ``name``, best first; prefixes and parts count as alike."""
+    choices = list(known)
+    folded = name.casefold()
+    alike = difflib.get_close_matches(folded, [choice.casefold() for choice in choices], n=limit, cutoff=0.5)
+    by_fold = {choice.casefold(): choice for choice in choices}
+    ranked = [by_fold[fold] for fold in alike]
+    if len(folded) >= 3:
+        ranked += [choice for choice in choices if folded in choice.casefold() and choice not in ranked]
+    return ranked[:limit]

@@ -1,0 +1,155 @@
+"""The plain types that every layer speaks: a request, the bound graph, the job, its progress and what came out.
+
+Owns no behaviour beyond reading itself. Imports ``errors`` only; everyone may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from comfy_mcp.errors import ErrorRecord
+
+__all__ = [
+    "Asset",
+    "BoundWorkflow",
+    "Graph",
+    "Job",
+    "JobRequest",
+    "JobState",
+    "Output",
+    "Progress",
+    "Upload",
+]
+
+Graph = dict[str, dict[str, Any]]
+"""A ComfyUI API-format graph: node id → ``{"class_type": str, "inputs": {name: literal or [node id, slot]}}``."""
+
+
+class JobState(StrEnum):
+    """Each state has one meaning; the store alone moves a job from one to the next."""
+
+    QUEUED = "queued"
+    """On disk, nobody works on it."""
+    RUNNING = "running"
+    """One attempt holds it; that attempt's id is the ComfyUI prompt_id."""
+    SUCCEEDED = "succeeded"
+    """Terminal: every listed asset is stored, complete and hashed."""
+    FAILED = "failed"
+    """Terminal: ``error`` says why and what to do."""
+    CANCELLED = "cancelled"
+    """Terminal: the person stopped it."""
+    EXPIRED = "expired"
+    """Terminal: its time ran out before anybody could start it."""
+
+    @property
+    def terminal(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a front door asks for. ``values`` are as the person gave them: not yet validated."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    style: str | None = None
+    owner: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture that must be in ComfyUI before the graph runs.
+
+    ``asset`` is an asset id; ``inputs`` are the ``(node id, input)`` places that receive the name ComfyUI gave it.
+    """
+
+    asset: str
+    inputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundWorkflow:
+    """A graph with every value in its place, ready for ComfyUI but for its uploads.
+
+    ``values`` are the validated parameters, defaults and drawn seed included. ``parameters`` maps
+    ``"<node id>.<input>"`` to the parameter bound there, so that a failure names what the person can change.
+    ``keep_in_comfyui`` leaves the saving nodes as they are, so that the files also land in ComfyUI's output folder.
+    """
+
+    graph: Graph
+    values: dict[str, Any]
+    uploads: tuple[Upload, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict[str, str])
+    keep_in_comfyui: bool = False
+    capture: str = "preview"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the running attempt is.
+
+    ``fraction`` is 0..1 over the whole graph, cached nodes included; ``value`` of ``maximum`` are the steps of the
+    node at work. ``preview`` is a small encoded picture and is never stored.
+    """
+
+    fraction: float = 0.0
+    value: int = 0
+    maximum: int = 0
+    node: str = ""
+    text: str = ""
+    preview: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """Something that came out of a job, or that a person uploaded. The id is opaque; the bytes are content-addressed.
+
+    ``width`` and ``height`` are pixels, None for sound and for video that we do not decode; ``size`` is bytes.
+    """
+
+    id: str
+    sha256: str
+    mime: str
+    size: int
+    name: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Text or data that a node reported (`ui` outputs that are not files)."""
+
+    node: str
+    kind: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as the store has it. Times are wall-clock UTC and for display only; deadlines are monotonic."""
+
+    id: str
+    owner: str
+    template: str
+    style: str | None
+    bound: BoundWorkflow
+    state: JobState
+    created: datetime
+    attempt: str | None = None
+    attempts: int = 0
+    started: datetime | None = None
+    finished: datetime | None = None
+    progress: Progress = Progress()
+    assets: tuple[Asset, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    error: ErrorRecord | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return self.bound.values
