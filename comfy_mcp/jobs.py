@@ -6,7 +6,7 @@ Owns no behaviour beyond reading itself. Imports ``errors`` only; everyone may i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -86,6 +86,7 @@ class BoundWorkflow:
     parameters: dict[str, str] = field(default_factory=dict[str, str])
     keep_in_comfyui: bool = False
     capture: str = "preview"
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,12 @@ class Progress:
 class Asset:
     """Something that came out of a job, or that a person uploaded. The id is opaque; the bytes are content-addressed.
 
-    ``width`` and ``height`` are pixels, None for sound and for video that we do not decode; ``size`` is bytes.
+    ``key`` is its address in the sink and never leaves the process; ``name`` is what a download is called. ``width``
+    and ``height`` are pixels, None for sound and for video that we do not decode; ``size`` is bytes.
     """
 
     id: str
+    key: str
     sha256: str
     mime: str
     size: int
@@ -153,3 +156,7 @@ class Job:
     @property
     def values(self) -> dict[str, Any]:
         return self.bound.values
+
+    def at(self, progress: Progress) -> Job:
+        """The same job, this far."""
+        return replace(self, progress=progress)

@@ -1,1 +1,33 @@
+"""Templates bound to parameters: their format, their loading, binding, checking and describing.
 
+Knows ComfyUI only by its `/object_info`. Used by backends, workbench, tools, proxy and the command line.
+"""
+
+from comfy_mcp.workflows.binding import bind
+from comfy_mcp.workflows.catalogue import Catalogue, Diagnostic, shipped_folder
+from comfy_mcp.workflows.checks import check
+from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifest, write_manifest
+from comfy_mcp.workflows.object_info import InputInfo, NodeInfo, ObjectInfo
+from comfy_mcp.workflows.schema import describe, json_schema
+from comfy_mcp.workflows.styles import Style
+from comfy_mcp.workflows.template import Template
+
+__all__ = [
+    "Bind",
+    "Catalogue",
+    "Diagnostic",
+    "InputInfo",
+    "Manifest",
+    "NodeInfo",
+    "ObjectInfo",
+    "Parameter",
+    "Style",
+    "Template",
+    "bind",
+    "check",
+    "describe",
+    "json_schema",
+    "read_manifest",
+    "shipped_folder",
+    "write_manifest",
+]

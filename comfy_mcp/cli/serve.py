@@ -1,0 +1,32 @@
+"""`comfy-workbench serve`: every front door over HTTP."""
+
+from __future__ import annotations
+
+import signal
+
+import anyio
+import click
+
+from comfy_mcp.proxy import listening
+from comfy_mcp.settings import Settings, load_settings
+from comfy_mcp.workbench import Workbench
+
+__all__ = ["command"]
+
+
+@click.command("serve")
+@click.option("--host", help="Address to listen on; any but loopback needs WORKBENCH_TOKEN.")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one. [default: 8190]")
+def command(host: str | None, port: int | None) -> None:
+    """Serve chats at /mcp and programs at /api/v1, until it is stopped."""
+    anyio.run(_serve, load_settings(host=host, port=port))
+
+
+async def _serve(settings: Settings) -> None:
+    async with Workbench.open(settings) as workbench, listening(workbench) as address:
+        click.echo(f"chats: {address}/mcp   programs: {address}/api/v1   description: {address}/docs")
+        if settings.comfyui_urls[1:]:
+            click.echo("Only the first ComfyUI address is used by this version.", err=True)
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                break

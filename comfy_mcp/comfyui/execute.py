@@ -1,0 +1,231 @@
+"""Running one prompt to its end: upload, submit, watch, fetch.
+
+Owns the order of things and what each silence means. The socket moves progress; the history decides. Whatever happens
+to the socket, the prompt is not lost for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+
+from comfy_mcp.comfyui.capture import captured
+from comfy_mcp.comfyui.client import ComfyUI, HistoryEntry
+from comfy_mcp.comfyui.failure import failure_in
+from comfy_mcp.comfyui.outputs import File, files_in, kind_of, texts_in
+from comfy_mcp.comfyui.progress import Meter
+from comfy_mcp.comfyui.socket import Event, Frame, Socket, connected
+from comfy_mcp.comfyui.translate import FOREIGN
+from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, TimedOut
+from comfy_mcp.jobs import BoundWorkflow, Graph, Output, Progress
+
+__all__ = ["Picture", "Result", "Run", "execute", "resume"]
+
+_SETTLE_SECONDS = 0.05
+_CANCEL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An input picture: a file name for its suffix, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt. ``prompt_id`` is ours; ``images`` are by asset id; ``timeout`` is seconds in all."""
+
+    prompt_id: str
+    bound: BoundWorkflow
+    images: Mapping[str, Picture] = field(default_factory=dict[str, Picture])
+    timeout: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All files, fetched, and everything that is no file."""
+
+    files: tuple[File, ...]
+    outputs: tuple[Output, ...]
+
+
+OnProgress = Callable[[Progress], None]
+
+
+async def execute(comfy: ComfyUI, run: Run, *, on_progress: OnProgress) -> Result:
+    """Submit a prompt and see it through. Cancelling this call leaves the prompt alone: cancel it by its id.
+
+    Raises:
+        WorkflowRejected, MissingNode, MissingModel, InvalidParameter: ComfyUI refuses the graph.
+        ExecutionFailed, OutOfMemory: a node failed.
+        Interrupted: somebody cancelled it.
+        BackendUnavailable: ComfyUI stopped answering; the detail ``submitted`` says whether it may have the prompt.
+        BackendLost: ComfyUI restarted and forgot it.
+        TimedOut: it took longer than ``run.timeout``; it is cancelled.
+        OutputUnreadable: it finished, but a file cannot be fetched.
+    """
+    graph = captured(run.bound)
+    for upload in run.bound.uploads:
+        picture = run.images[upload.asset]
+        name = await comfy.upload_image(picture.name, picture.data)
+        for node, input_name in upload.inputs:
+            graph[node]["inputs"][input_name] = name
+    return await _Execution(comfy, run, graph, on_progress).to_the_end(submit=True)
+
+
+async def resume(comfy: ComfyUI, run: Run, *, on_progress: OnProgress) -> Result:
+    """See a prompt through that an earlier process submitted, or was about to; raises as `execute` does."""
+    if await comfy.history(run.prompt_id) is None and run.prompt_id not in await comfy.queue():
+        raise BackendLost("ComfyUI does not know this job any more.", hint="It is run again.")
+    return await _Execution(comfy, run, captured(run.bound), on_progress).to_the_end(submit=False)
+
+
+class _Execution:
+    def __init__(self, comfy: ComfyUI, run: Run, graph: Graph, on_progress: OnProgress) -> None:
+        self._comfy, self._run, self._graph, self._on_progress = comfy, run, graph, on_progress
+        self._meter = Meter(graph)
+        self._frames: list[tuple[str, bytes]] = []
+        self._look = anyio.Event()
+        self._submitted = False
+        self._broken = False
+        self._finals = {node for node, told in graph.items() if told["class_type"] == "SaveImageWebsocket"}
+
+    async def to_the_end(self, *, submit: bool) -> Result:
+        try:
+            with anyio.fail_after(self._run.timeout):
+                entry = await self._watched(submit)
+        except TimeoutError:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_SECONDS):
+                await self._comfy.cancel(self._run.prompt_id)
+            raise TimedOut(
+                f"The job took longer than {self._run.timeout:g} s.",
+                hint="Use fewer steps, or raise WORKBENCH_JOB_TIMEOUT.",
+            ) from None
+        if (failure := failure_in(entry, self._run.bound)) is not None:
+            raise failure
+        return await self._fetched(entry)
+
+    async def _watched(self, submit: bool) -> HistoryEntry:
+        async with anyio.create_task_group() as tasks:
+            ready = anyio.Event()
+            client = [""]
+            tasks.start_soon(self._listen, ready, client)
+            await ready.wait()
+            failure: Exception | None = None
+            entry: HistoryEntry | None = None
+            try:
+                if submit:
+                    await self._submit(client[0])
+                self._submitted = True
+                entry = await self._ended()
+            except Exception as caught:  # noqa: BLE001 - handed on unchanged, outside the task group
+                failure = caught
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        assert entry is not None
+        return entry
+
+    async def _submit(self, client_id: str) -> None:
+        """Post the graph; when the answer is lost, look whether it arrived before anything else."""
+        try:
+            await self._comfy.submit(self._run.bound, self._graph, self._run.prompt_id, client_id)
+        except BackendUnavailable as failure:
+            try:
+                known = self._run.prompt_id in await self._comfy.queue()
+                known = known or await self._comfy.history(self._run.prompt_id) is not None
+            except BackendUnavailable:
+                raise failure from None
+            if not known:
+                raise
+
+    async def _listen(self, ready: anyio.Event, client: list[str]) -> None:
+        """Read the socket until it breaks; then the history alone tells, since events go to the id that is gone."""
+        try:
+            async with connected(self._comfy.url, self._comfy.headers, self._comfy.timeouts.connect) as socket:
+                client[0] = socket.client_id
+                ready.set()
+                await self._read(socket)
+        except FOREIGN:
+            pass
+        finally:
+            self._broken = True
+            ready.set()
+            self._look.set()
+
+    async def _read(self, socket: Socket) -> None:
+        async for arrived in socket:
+            if isinstance(arrived, Frame):
+                if arrived.prompt_id == self._run.prompt_id:
+                    self._framed(arrived)
+            elif arrived.data.get("prompt_id") == self._run.prompt_id:
+                self._heard(arrived)
+
+    def _framed(self, frame: Frame) -> None:
+        if frame.node in self._finals:
+            self._frames.append((frame.node, frame.picture))
+        else:
+            self._on_progress(self._meter.previewed(frame.picture))
+
+    def _heard(self, event: Event) -> None:
+        data = event.data
+        match event.kind:
+            case "execution_cached":
+                self._on_progress(self._meter.cached(map(str, data.get("nodes", ()))))
+            case "executing" if data.get("node") is None:
+                # Sent after the history is written, unlike execution_success.
+                self._look.set()
+            case "executing":
+                self._on_progress(self._meter.executing(str(data["node"])))
+            case "progress":
+                step = int(data.get("value", 0)), int(data.get("max", 0))
+                self._on_progress(self._meter.stepped(str(data.get("node", "")), *step))
+            case _:
+                pass
+
+    async def _ended(self) -> HistoryEntry:
+        """Wait until the history knows the prompt. Lost is: in neither place twice in a row, after a restart."""
+        gone_since: float | None = None
+        absent, restarted = 0, False
+        while True:
+            with anyio.move_on_after(_SETTLE_SECONDS if absent else self._comfy.timeouts.poll):
+                await self._look.wait()
+            if not self._broken:
+                self._look = anyio.Event()
+            else:
+                restarted = True
+                await anyio.sleep(_SETTLE_SECONDS)
+            try:
+                if (entry := await self._comfy.history(self._run.prompt_id)) is not None:
+                    return entry
+                absent = 0 if self._run.prompt_id in await self._comfy.queue() else absent + 1
+                gone_since = None
+            except BackendUnavailable as failure:
+                restarted, gone_since = True, gone_since or time.monotonic()
+                if time.monotonic() - gone_since > self._comfy.timeouts.gone:
+                    raise BackendUnavailable(failure.message, hint=failure.hint, submitted=True) from failure
+                await anyio.sleep(1.0)
+            if absent >= 2:
+                raise _lost(restarted)
+
+    async def _fetched(self, entry: HistoryEntry) -> Result:
+        """Every file at once: ComfyUI forgets its temporary ones when it restarts."""
+        files: list[File] = []
+        for found in files_in(entry.outputs):
+            kind, mime = kind_of(found.ref.filename)
+            data = await self._comfy.view(found.ref)
+            files.append(File(found.node, kind, found.ref.filename, mime, data))
+        for index, (node, picture) in enumerate(self._frames):
+            files.append(File(node, "image", f"frame_{index:05}.png", "image/png", picture))
+        return Result(tuple(files), tuple(texts_in(entry.outputs)))
+
+
+def _lost(restarted: bool) -> Exception:
+    if restarted:
+        return BackendLost("ComfyUI was restarted and forgot the job.", hint="It is run again.")
+    return Interrupted("The job was taken out of ComfyUI's queue.", hint="Start it again if that was a mistake.")

@@ -1,0 +1,59 @@
+"""Foreign failures become ours in one place: what httpx, websockets and JSON raise, and what it means for a job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import httpx
+from websockets.exceptions import WebSocketException
+
+from comfy_mcp.errors import BackendError, BackendUnavailable
+
+__all__ = ["FOREIGN", "translated"]
+
+FOREIGN: tuple[type[Exception], ...] = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    WebSocketException,
+    OSError,
+    TimeoutError,
+)
+"""Everything that talking to ComfyUI can raise; each means that it cannot be reached just now."""
+
+
+def unavailable(url: str, reason: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"ComfyUI at {url} does not answer ({reason}).",
+        hint="Start ComfyUI, or set WORKBENCH_COMFYUI_URL to where it runs.",
+    )
+
+
+@contextmanager
+def translated(url: str) -> Generator[None]:
+    """Turn foreign failures inside the block into ours.
+
+    Raises:
+        BackendUnavailable: no connection, no answer in time, or a broken one.
+        BackendError: an answer that is not ComfyUI's.
+    """
+    try:
+        yield
+    except json.JSONDecodeError:
+        raise BackendError(
+            f"What answers at {url} is not ComfyUI.", hint="Check WORKBENCH_COMFYUI_URL; open it in a browser."
+        ) from None
+    except FOREIGN as failure:
+        raise unavailable(url, _reason(failure)) from failure
+
+
+def _reason(failure: Exception) -> str:
+    match failure:
+        case httpx.TimeoutException() | TimeoutError():
+            return "no answer in time"
+        case httpx.ConnectError():
+            return "connection refused"
+        case _:
+            return "the connection broke"

@@ -1,0 +1,59 @@
+"""Makes a copy of a picture that fits into a number of bytes, for chats that cannot take the original.
+
+Owns the decision whether a copy is needed; how it is made is in shrinking. Used by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from comfy_mcp.images.limits import MADE
+from comfy_mcp.images.sniffing import sniff
+from comfy_mcp.images.structure import read_structure
+from comfy_mcp.images.threads import run_quick, run_slow
+
+__all__ = ["Fitted", "fit"]
+
+_WEB = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """``original``: these are the bytes that were given, metadata and animation included."""
+
+    data: bytes
+    mime: str
+    original: bool
+
+
+async def fit(
+    data: bytes,
+    *,
+    max_bytes: int,
+    max_side: int | None = None,
+    mime_preference: Sequence[str] = ("image/webp", "image/jpeg"),
+) -> Fitted:
+    """The picture in at most ``max_bytes``, its longer side at most ``max_side`` pixels.
+
+    The original where it fits and every chat can show it; else a copy in the first type of ``mime_preference``
+    that we can write, without metadata, as good and as large as the bytes allow. Of an animation that does not fit, the
+    first frame. JPEG shows what is transparent as white. The same input always gives the same bytes.
+
+    Raises:
+        InvalidImage: no whole picture.
+        TooLarge: more pixels than ComfyUI may make, or no copy is small enough.
+    """
+    mime = sniff(data).mime
+    structure = await run_quick(lambda: read_structure(data, mime))
+    MADE.check(structure.width, structure.height)
+    longest = max(structure.width, structure.height)
+    if len(data) <= max_bytes and longest <= (max_side or longest) and mime in _WEB:
+        return Fitted(data, mime, original=True)
+
+    def shrink() -> Fitted:
+        from comfy_mcp.images.shrinking import shrunk
+
+        return Fitted(*shrunk(data, mime, max_bytes, max_side, mime_preference), original=False)
+
+    return await run_slow(shrink, pixels=structure.width * structure.height)

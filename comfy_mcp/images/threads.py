@@ -1,0 +1,50 @@
+"""Runs work on pictures off the event loop, and bounds how many do so at once.
+
+Owns two lanes: a quick one for checks, which never wait behind a decoder, and a slow one for decoding and encoding.
+Used inside images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+
+__all__ = ["run_quick", "run_slow"]
+
+T = TypeVar("T")
+
+_QUICK = 4
+_SLOW = 2
+_LARGE_PIXELS = 25_000_000
+"""From here on a decoded picture takes 100 MB and more, so only one at a time is in memory."""
+
+_lanes: RunVar[tuple[CapacityLimiter, CapacityLimiter, CapacityLimiter]] = RunVar("_lanes")
+
+
+def _get_lanes() -> tuple[CapacityLimiter, CapacityLimiter, CapacityLimiter]:
+    """The limiters of the running event loop: one made for another loop cannot be waited for."""
+    try:
+        return _lanes.get()
+    except LookupError:
+        lanes = CapacityLimiter(_QUICK), CapacityLimiter(_SLOW), CapacityLimiter(1)
+        _lanes.set(lanes)
+        return lanes
+
+
+async def run_quick(work: Callable[[], T]) -> T:
+    """Run something that takes milliseconds."""
+    quick, _, _ = _get_lanes()
+    return await anyio.to_thread.run_sync(work, limiter=quick)
+
+
+async def run_slow(work: Callable[[], T], *, pixels: int) -> T:
+    """Run something that decodes ``pixels``."""
+    _, slow, large = _get_lanes()
+    if pixels < _LARGE_PIXELS:
+        return await anyio.to_thread.run_sync(work, limiter=slow)
+    async with large:
+        return await anyio.to_thread.run_sync(work, limiter=slow)

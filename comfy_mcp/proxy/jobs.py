@@ -1,0 +1,173 @@
+"""`/api/v1`: templates, jobs and assets for programs. Every handler is a few lines over the workbench."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import ValidationError
+from sse_starlette import EventSourceResponse
+
+from comfy_mcp.errors import BadRequest, InvalidImage
+from comfy_mcp.jobs import Job, JobRequest, JobState
+from comfy_mcp.proxy.links import Links
+from comfy_mcp.proxy.models import AssetOut, FailureOut, JobIn, JobOut, JobsOut, TemplateOut, TemplatesOut
+from comfy_mcp.store import Idempotency
+from comfy_mcp.strict_json import read_json
+from comfy_mcp.workbench import Workbench
+from comfy_mcp.workflows import describe
+
+__all__ = ["router"]
+
+_OWNER = "local"
+_INLINE = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm"})
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": FailureOut} for status in (400, 404, 409, 413, 422, 429, 502, 503, 507)
+}
+Shown = Callable[[Job], JobOut]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+
+
+def router(workbench: Workbench, links: Links) -> APIRouter:
+    """The routes over one workbench."""
+    api = APIRouter(prefix="/api/v1", responses=_FAILURES)
+
+    def shown(job: Job) -> JobOut:
+        return JobOut.of(job, [links.path(asset) for asset in job.assets])
+
+    _add_templates(api, workbench)
+    _add_jobs(api, workbench, shown)
+    _add_events(api, workbench, shown)
+    _add_assets(api, workbench, links)
+    return api
+
+
+def _add_templates(api: APIRouter, workbench: Workbench) -> None:
+    @api.get("/templates")
+    async def templates() -> TemplatesOut:
+        """Everything that can be made, and the styles."""
+        catalogue = workbench.catalogue
+        return TemplatesOut(
+            templates=[
+                TemplateOut(id=name, title=template.title, description=template.description)
+                for name, template in catalogue.templates.items()
+            ],
+            styles=[{"id": name, "title": style.title} for name, style in catalogue.styles.items()],
+            problems=[str(diagnostic) for diagnostic in catalogue.diagnostics],
+        )
+
+    @api.get("/templates/{template}")
+    async def template(template: str) -> dict[str, Any]:
+        """The parameters of one template with labels, ranges and the choices that ComfyUI offers now."""
+        return describe(workbench.catalogue.get(template), object_info=await workbench.backend.object_info())
+
+
+def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
+    @api.post("/jobs", status_code=202, openapi_extra=_body(JobIn))
+    async def create(request: Request, response: Response, key: Key = None) -> JobOut:
+        """Queue a job. It is on disk before the answer; the same Idempotency-Key never makes a second one."""
+        asked = _job_in(await request.body())
+        idempotency = Idempotency(key, _fingerprint(asked)) if key else None
+        job = await workbench.submit(JobRequest(asked.template, asked.values, asked.style or None, _OWNER), idempotency)
+        response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+        return shown(job)
+
+    @api.get("/jobs")
+    async def jobs(limit: Annotated[int, Query(ge=1, le=200)] = 50, before: str | None = None) -> JobsOut:
+        """The newest jobs."""
+        found = await workbench.jobs(_OWNER, limit=limit, before=before)
+        return JobsOut(jobs=[shown(job) for job in found], next=found[-1].id if len(found) == limit else None)
+
+    @api.get("/jobs/{job}")
+    async def job(job: str) -> JobOut:
+        """One job as it is now."""
+        return shown(await workbench.job(job, _OWNER))
+
+    @api.delete("/jobs/{job}")
+    async def cancel(job: str) -> JobOut:
+        """Stop a job. A queued one ends at once, a running one at its next step; an ended one stays as it is."""
+        return shown(await workbench.cancel(job, _OWNER))
+
+
+def _add_events(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
+    @api.get("/jobs/{job}/events", response_class=EventSourceResponse)
+    async def events(job: str) -> EventSourceResponse:
+        """Follow a job as Server-Sent Events: `progress` with every change, then one `end`."""
+        await workbench.job(job, _OWNER)
+        return EventSourceResponse(_events(workbench, job, shown))
+
+
+def _add_assets(api: APIRouter, workbench: Workbench, links: Links) -> None:
+    @api.post("/assets", status_code=201)
+    async def upload(request: Request) -> AssetOut:
+        """Store a picture as an input: as the whole body, or as the field `file` of a form."""
+        asset = await workbench.upload(await _picture_in(request), _OWNER)
+        return AssetOut.of(asset, links.path(asset))
+
+    @api.get("/assets/{asset}", response_class=Response)
+    async def download(asset: str, request: Request) -> Response:
+        """The bytes of a picture."""
+        found = await workbench.asset(asset, _OWNER)
+        tag = f'"{found.sha256}"'
+        headers = {
+            "ETag": tag,
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Content-Disposition": _disposition(found.name, inline=found.mime in _INLINE),
+        }
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        media = found.mime if found.mime in _INLINE or found.mime.startswith("audio/") else "application/octet-stream"
+        return Response(await workbench.read(found), media_type=media, headers=headers)
+
+
+def _body(model: type[JobIn]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _job_in(body: bytes) -> JobIn:
+    try:
+        return JobIn.model_validate(read_json(body))
+    except ValidationError as failure:
+        first = failure.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise BadRequest(
+            f"{where}: {first['msg']}.", hint='Send {"template": …, "values": {…}, "style": …} as JSON.'
+        ) from None
+
+
+def _fingerprint(asked: JobIn) -> str:
+    return hashlib.sha256(json.dumps(asked.model_dump(), sort_keys=True).encode()).hexdigest()
+
+
+async def _events(workbench: Workbench, job: str, shown: Shown) -> AsyncGenerator[dict[str, str]]:
+    async with aclosing(workbench.follow(job, _OWNER)) as changes:
+        async for current in changes:
+            told = shown(current).model_dump(mode="json")
+            if current.progress.preview is not None and current.state is JobState.RUNNING:
+                told["preview"] = "data:image/jpeg;base64," + base64.b64encode(current.progress.preview).decode()
+            yield {"event": "end" if current.state.terminal else "progress", "data": json.dumps(told)}
+
+
+async def _picture_in(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        if kind.startswith("text/") or kind in ("", "application/json", "application/x-www-form-urlencoded"):
+            raise InvalidImage("This is no picture.", hint="Send the bytes with Content-Type image/png, or a form.")
+        return await request.body()
+    async with request.form(max_files=1, max_fields=4) as form:
+        file = form.get("file")
+        if file is None or isinstance(file, str):
+            raise InvalidImage("The form has no picture.", hint="Put it into the field named file.")
+        return await file.read()
+
+
+def _disposition(name: str, *, inline: bool) -> str:
+    return f"{'inline' if inline else 'attachment'}; filename*=UTF-8''{quote(name, safe='')}"

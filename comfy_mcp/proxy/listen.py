@@ -1,0 +1,93 @@
+"""Listening: the application on a real port, with the limits that only the HTTP server itself can hold."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+import uvicorn
+
+from comfy_mcp.errors import SettingsError
+from comfy_mcp.proxy.app import create_app
+from comfy_mcp.tasks import background
+from comfy_mcp.workbench import Workbench
+
+__all__ = ["listening"]
+
+_SHUTDOWN_SECONDS = 3
+
+
+class _Server(uvicorn.Server):
+    """A server whose end is ours to decide: signals reach the command."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = anyio.Event()
+        self.down = anyio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    async def run_on(self, listener: socket.socket) -> None:
+        try:
+            await self.serve([listener])
+        finally:
+            self.up.set()
+            self.down.set()
+
+
+@asynccontextmanager
+async def listening(workbench: Workbench) -> AsyncGenerator[str]:
+    """Serve the workbench for the length of the block; gives the address.
+
+    Raises:
+        SettingsError: the address cannot be used, or needs a token.
+        StorageUnavailable: the key that signs links cannot be read or made.
+    """
+    settings = workbench.settings
+    config = uvicorn.Config(
+        create_app(workbench),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        h11_max_incomplete_event_size=settings.max_header * 2,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    with _bound(settings.host, settings.port) as listener:
+        server = _Server(config)
+        async with background() as tasks:
+            tasks.start_soon(server.run_on, listener)
+            await server.up.wait()
+            host, port = listener.getsockname()[:2]
+            try:
+                yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            finally:
+                server.should_exit = True
+                # What is being answered gets its last seconds before the tasks are cancelled.
+                with anyio.move_on_after(_SHUTDOWN_SECONDS + 1, shield=True):
+                    await server.down.wait()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as failure:
+        listener.close()
+        raise SettingsError(
+            f"{host} port {port} cannot be listened on: {failure.strerror}.",
+            hint="Choose another with --port; perhaps the workbench runs already.",
+        ) from None
+    return listener

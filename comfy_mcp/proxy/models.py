@@ -1,0 +1,161 @@
+"""The shapes of `/api/v1`, with examples; the page of the API is made from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from comfy_mcp.errors import ErrorRecord
+from comfy_mcp.jobs import Asset, Job, JobState, Output
+
+__all__ = ["AssetOut", "FailureOut", "JobIn", "JobOut", "JobsOut", "TemplateOut", "TemplatesOut"]
+
+_JOB = "3f0c1c6e8f4b4d0b9a52f2f4f3a0d9c1"
+
+
+class JobIn(BaseModel):
+    """What to make."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"template": "txt2img", "values": {"prompt": "a lighthouse at dusk", "steps": 20}, "style": "cinematic"}
+            ]
+        },
+    )
+    template: Annotated[str, Field(max_length=64, description="Id of a template.")]
+    values: Annotated[
+        dict[str, Any], Field(default_factory=dict, description="Parameters; what is left out is default.")
+    ]
+    style: Annotated[str | None, Field(max_length=64, description="Id of a style preset.")] = None
+
+
+class ProgressOut(BaseModel):
+    """``fraction`` is 0..1 over the whole workflow; ``value`` of ``maximum`` are the steps of the node at work."""
+
+    fraction: float
+    value: int
+    maximum: int
+    node: str
+
+
+class AssetOut(BaseModel):
+    """A file that came out. ``bytes`` is its size; ``width`` and ``height`` are pixels, null for sound."""
+
+    id: str
+    url: str
+    name: str
+    mime: str
+    width: int | None
+    height: int | None
+    bytes: int
+
+    @classmethod
+    def of(cls, asset: Asset, url: str) -> AssetOut:
+        return cls(
+            id=asset.id,
+            url=url,
+            name=asset.name,
+            mime=asset.mime,
+            width=asset.width,
+            height=asset.height,
+            bytes=asset.size,
+        )
+
+
+class OutputOut(BaseModel):
+    """Text or data that a node reported."""
+
+    node: str
+    kind: str
+    value: Any
+
+    @classmethod
+    def of(cls, output: Output) -> OutputOut:
+        return cls(node=output.node, kind=output.kind, value=output.value)
+
+
+class ErrorOut(BaseModel):
+    """``code`` is stable; ``hint`` says what to do next; ``details`` may name the parameter or node."""
+
+    code: str
+    message: str
+    hint: str
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, error: ErrorRecord) -> ErrorOut:
+        return cls(code=error.code, message=error.message, hint=error.hint, details=error.details)
+
+
+class FailureOut(BaseModel):
+    error: ErrorOut
+
+
+class JobOut(BaseModel):
+    """A job. States: queued, running, then one of succeeded, failed, cancelled, expired."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": _JOB, "state": "succeeded", "template": "txt2img"}]}
+    )
+    id: str
+    state: JobState
+    template: str
+    style: str | None
+    values: dict[str, Any]
+    progress: ProgressOut
+    assets: list[AssetOut]
+    outputs: list[OutputOut]
+    warnings: list[str]
+    error: ErrorOut | None
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+
+    @classmethod
+    def of(cls, job: Job, urls: list[str]) -> JobOut:
+        at = job.progress
+        return cls(
+            id=job.id,
+            state=job.state,
+            template=job.template,
+            style=job.style,
+            values=job.values,
+            progress=ProgressOut(
+                fraction=1.0 if job.state is JobState.SUCCEEDED else at.fraction,
+                value=at.value,
+                maximum=at.maximum,
+                node=at.node,
+            ),
+            assets=[AssetOut.of(asset, url) for asset, url in zip(job.assets, urls, strict=True)],
+            outputs=[OutputOut.of(output) for output in job.outputs],
+            warnings=list(job.warnings),
+            error=ErrorOut.of(job.error) if job.error else None,
+            created=job.created,
+            started=job.started,
+            finished=job.finished,
+        )
+
+
+class JobsOut(BaseModel):
+    """Newest first; ask again with ``before`` = ``next`` for older ones."""
+
+    jobs: list[JobOut]
+    next: str | None
+
+
+class TemplateOut(BaseModel):
+    id: str
+    title: str
+    description: str
+
+
+class TemplatesOut(BaseModel):
+    """``problems`` are template folders that cannot be used, and why."""
+
+    templates: list[TemplateOut]
+    styles: list[dict[str, str]]
+    problems: list[str]

@@ -1,0 +1,204 @@
+"""Every setting of the workbench: its name, its default, its range and what it is for.
+
+Owns reading them from `WORKBENCH_*` variables and one optional TOML file; the environment wins. Anyone may import it,
+but only the front doors read it: what lies below is handed plain values.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from comfy_mcp.errors import SettingsError
+
+__all__ = ["Settings", "is_loopback", "load_settings", "settings_file"]
+
+_URL = TypeAdapter(AnyHttpUrl)
+
+# In a variable a list is written with commas, in the file as a list.
+Names = Annotated[list[str], NoDecode]
+Folders = Annotated[list[Path], NoDecode]
+
+
+def settings_file() -> Path:
+    """The TOML file that is read when it exists: `WORKBENCH_SETTINGS`, or settings.toml in the user's config folder."""
+    named = os.environ.get("WORKBENCH_SETTINGS")
+    return Path(named) if named else platformdirs.user_config_path("comfyui-workbench") / "settings.toml"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or an address, is this machine and nothing else."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(BaseSettings):
+    """All settings, read and checked. Seconds and bytes unless a description says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKBENCH_", extra="forbid", frozen=True, env_ignore_empty=True)
+
+    comfyui_url: str = Field(
+        "http://127.0.0.1:8188", description="Where ComfyUI answers. Several addresses are separated by commas."
+    )
+    comfyui_authorization: SecretStr | None = Field(
+        None, description="Sent as the Authorization header to ComfyUI, when a proxy in front of it asks for one."
+    )
+    data: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("comfyui-workbench"),
+        description="Folder of the job database, the pictures and your own templates.",
+    )
+    templates: Folders = Field(
+        default_factory=list[Path],
+        description="More folders with templates, each like the shipped one. DATA/templates is always read.",
+    )
+    tools: Names = Field(
+        default_factory=lambda: ["txt2img", "img2img", "inpaint", "upscale"],
+        description="Templates that are listed to chats as tools first; the others follow while tools_bytes allows.",
+    )
+    tools_bytes: int = Field(
+        8192, ge=2048, description="Most bytes of JSON that the list of tools may take; chats pay for it in every turn."
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback needs a token.")
+    port: int = Field(8190, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Callers must send it as `Authorization: Bearer TOKEN`. At least 16 characters.",
+    )
+    public_url: str | None = Field(
+        None, description="How a browser reaches this server, for links to pictures. Default: the listener's address."
+    )
+    allowed_hosts: Names = Field(
+        default_factory=list[str],
+        description="Host headers accepted besides loopback: `host.docker.internal:8190`, or `name:*` for any port.",
+    )
+    allowed_origins: Names = Field(
+        default_factory=list[str], description="Origins of web pages that may call, such as `http://localhost:3000`."
+    )
+    max_body: int = Field(32 * 2**20, ge=2**16, description="Largest request body.")
+    max_header: int = Field(16 * 2**10, ge=2**10, description="Largest sum of a request's header names and values.")
+    receive_timeout: float = Field(30.0, gt=0, description="A request must have arrived whole within this time.")
+
+    assets: str = Field(
+        "folder",
+        description="Where pictures are kept: `folder`, `folder:/path`, `memory`, `memory:3600` (kept that long), or "
+        "`s3://bucket/prefix?endpoint=…&region=…` with keys from the AWS_* variables.",
+    )
+    asset_name: str = Field(
+        "{template}-{seed}",
+        description="Name of a picture when it is downloaded: {template} {seed} {date} {job} {index} {width} {height}.",
+    )
+
+    wait: float = Field(
+        50.0, ge=0, le=3600, description="A chat gets the picture within this time, or else the id to ask for it later."
+    )
+    inline_bytes: int = Field(
+        700_000,
+        ge=10_000,
+        le=3_900_000,
+        description="Most bytes of pictures, before base64, inside one answer to a chat.",
+    )
+    inline_images: Literal["auto", "never"] = Field(
+        "auto", description="`never` answers with links only, for chats that show base64 as text."
+    )
+    job_timeout: float = Field(1800.0, gt=0, description="Longest time one job may run.")
+    backend_gone: float = Field(
+        120.0, ge=1, description="A running job waits this long for a ComfyUI that stopped answering."
+    )
+    max_attempts: int = Field(2, ge=1, le=10, description="Runs of one job, when ComfyUI dies under it.")
+    max_queue: int = Field(1000, ge=1, description="Most jobs that may wait; more are refused.")
+    concurrency: int = Field(1, ge=1, le=16, description="Jobs handed to one ComfyUI at a time.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="What is logged to stderr.")
+
+    @field_validator("templates", "tools", "allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("data")
+    @classmethod
+    def _folder(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @field_validator("templates")
+    @classmethod
+    def _folders(cls, value: list[Path]) -> list[Path]:
+        return [folder.expanduser() for folder in value]
+
+    @field_validator("comfyui_url")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
+        if not urls:
+            raise ValueError("names no address; example: http://127.0.0.1:8188")
+        for url in urls:
+            _URL.validate_python(url)
+        return ",".join(urls)
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str | None) -> str | None:
+        return None if value is None else str(_URL.validate_python(value)).rstrip("/")
+
+    @cached_property
+    def comfyui_urls(self) -> tuple[str, ...]:
+        return tuple(self.comfyui_url.split(","))
+
+    @property
+    def template_folders(self) -> tuple[Path, ...]:
+        """The person's own template folders; the shipped one is not among them."""
+        return (self.data / "templates", *self.templates)
+
+    @property
+    def database(self) -> Path:
+        return self.data / "workbench.sqlite3"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; ``overrides`` (command line options) win over all.
+
+    Raises:
+        SettingsError: a value is out of range, unknown or unreadable; the message names the key, not the value.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as failure:
+        first = failure.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise SettingsError(
+            f"The setting {key!r} cannot be used: {first['msg']}.",
+            hint=f"Mend WORKBENCH_{key.upper()} or the settings file; settings.example.toml describes every key.",
+        ) from None
+    except ValueError as failure:
+        raise SettingsError(
+            f"The settings cannot be read: {failure}.", hint="settings.example.toml shows the right form."
+        ) from None

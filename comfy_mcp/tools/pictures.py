@@ -1,0 +1,52 @@
+"""Pictures as arguments of a tool: an id of an earlier job or picture, or the picture itself as base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from anyio import to_thread
+
+from comfy_mcp.errors import InvalidImage, InvalidParameter
+from comfy_mcp.workbench import Workbench
+
+__all__ = ["with_uploads"]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII)
+
+
+async def with_uploads(workbench: Workbench, template: str, arguments: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """The arguments with every picture that came as base64 stored and replaced by its id.
+
+    Raises:
+        NotFound: no such template.
+        InvalidParameter: a picture that cannot be read; the details name the parameter.
+    """
+    values = dict(arguments)
+    for parameter in workbench.catalogue.get(template).pictures:
+        value = values.get(parameter)
+        if isinstance(value, str) and value and not _ID.fullmatch(value):
+            try:
+                data = await to_thread.run_sync(_decode, value)
+                values[parameter] = (await workbench.upload(data, owner)).id
+            except InvalidImage as failure:
+                raise InvalidParameter(parameter, f"{parameter}: {failure.message}", hint=failure.hint) from failure
+    return values
+
+
+def _decode(text: str) -> bytes:
+    if text.startswith(("http://", "https://", "file:")):
+        raise InvalidImage(
+            "Addresses are not fetched.",
+            hint="Give the id of an earlier job or picture, or the picture as base64.",
+        )
+    try:
+        return base64.b64decode(_DATA_URL.sub("", text, count=1), validate=True)
+    except (binascii.Error, ValueError) as failure:
+        raise InvalidImage(
+            "This is neither an id nor base64.", hint="Give the id of an earlier job, or the picture as base64."
+        ) from failure

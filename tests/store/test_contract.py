@@ -1,0 +1,254 @@
+"""What every job store promises. A second store joins by adding itself to `STORES`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+
+from comfy_mcp.errors import Conflict, ErrorRecord, NotFound, Overloaded
+from comfy_mcp.jobs import Asset, BoundWorkflow, JobState, Output, Progress, Upload
+from comfy_mcp.store import Idempotency, JobStore, NewJob, Outcome, SqliteStore
+
+Opener = Callable[[Path], AbstractAsyncContextManager[JobStore]]
+
+
+def _sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
+    return SqliteStore.open(folder / "jobs.sqlite3", max_queue=5)
+
+
+STORES: list[Opener] = [_sqlite]
+
+
+@pytest.fixture(params=STORES)
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[JobStore]]:
+    return partial(request.param, tmp_path)
+
+
+@pytest.fixture
+async def store(opener: Callable[[], AbstractAsyncContextManager[JobStore]]) -> AsyncGenerator[JobStore]:
+    async with opener() as opened:
+        yield opened
+
+
+def new_job(owner: str = "ann", template: str = "txt2img", seed: int = 2**64 - 1) -> NewJob:
+    bound = BoundWorkflow(
+        graph={"3": {"class_type": "KSampler", "inputs": {"seed": seed, "model": ["4", 0]}}},
+        values={"seed": seed, "prompt": "Meer, 海, 🌊", "cfg": 6.5},
+        uploads=(Upload("asset", (("7", "image"),)),),
+        parameters={"3.seed": "seed"},
+    )
+    return NewJob(owner, template, "anime", bound, warnings=("width was rounded to 512",))
+
+
+def picture(name: str = "a" * 22) -> Asset:
+    return Asset(
+        id=name, key=f"ab/{name}.png", sha256="0" * 64, mime="image/png", size=7, name="x.png", width=8, height=8
+    )
+
+
+async def test_a_job_comes_back_as_it_went_in(store: JobStore) -> None:
+    queued = await store.enqueue(new_job())
+
+    assert queued.state is JobState.QUEUED
+    assert queued == await store.get(queued.id, "ann")
+    assert queued.bound == new_job().bound
+    assert queued.values["seed"] == 2**64 - 1
+    assert queued.warnings == ("width was rounded to 512",)
+
+
+async def test_jobs_are_leased_in_the_order_they_came_and_counted(store: JobStore) -> None:
+    first, second = await store.enqueue(new_job()), await store.enqueue(new_job())
+
+    leased = await store.lease("attempt-1")
+    assert leased is not None and leased.id == first.id
+    assert (leased.state, leased.attempt, leased.attempts) == (JobState.RUNNING, "attempt-1", 1)
+    assert await store.position(second.id) == 1
+    again = await store.lease("attempt-2")
+    assert again is not None and again.id == second.id
+    assert await store.lease("attempt-3") is None
+    assert [job.id for job in await store.running()] == [first.id, second.id]
+
+
+async def test_success_records_state_assets_and_outputs_together(store: JobStore) -> None:
+    await store.enqueue(new_job())
+    job = await store.lease("attempt")
+    assert job is not None
+    outcome = Outcome(JobState.SUCCEEDED, assets=[picture()], outputs=[Output("9", "text", "a cat")], warnings=["note"])
+
+    assert await store.finish(job.id, "attempt", outcome)
+
+    done = await store.get(job.id)
+    assert (done.state, done.assets, done.warnings) == (JobState.SUCCEEDED, (picture(),), ("note",))
+    assert done.outputs == (Output("9", "text", "a cat"),)
+    assert done.finished is not None
+    assert await store.asset(picture().id, "ann") == picture()
+
+
+async def test_a_failure_keeps_its_reason(store: JobStore) -> None:
+    await store.enqueue(new_job())
+    job = await store.lease("attempt")
+    assert job is not None
+    error = ErrorRecord("out_of_memory", "KSampler ran out of memory.", "Make it smaller.", {"node": "3"})
+
+    assert await store.finish(job.id, "attempt", Outcome(JobState.FAILED, error=error))
+
+    assert (await store.get(job.id)).error == error
+
+
+async def test_a_stale_attempt_changes_nothing(store: JobStore) -> None:
+    await store.enqueue(new_job())
+    job = await store.lease("old")
+    assert job is not None
+    assert await store.release(job.id, "old")
+    await store.lease("new")
+
+    assert not await store.finish(job.id, "old", Outcome(JobState.SUCCEEDED, assets=[picture()]))
+    assert not await store.release(job.id, "old")
+    await store.record_progress(job.id, "old", Progress(fraction=0.9))
+
+    now = await store.get(job.id)
+    assert (now.state, now.attempt, now.attempts, now.assets) == (JobState.RUNNING, "new", 2, ())
+    assert now.progress == Progress()
+
+
+async def test_a_job_ends_once(store: JobStore) -> None:
+    await store.enqueue(new_job())
+    job = await store.lease("attempt")
+    assert job is not None
+    assert await store.finish(job.id, "attempt", Outcome(JobState.SUCCEEDED))
+
+    assert not await store.finish(job.id, "attempt", Outcome(JobState.CANCELLED))
+    assert (await store.cancel(job.id)).state is JobState.SUCCEEDED
+
+
+async def test_cancel_ends_a_queued_job_and_asks_for_the_end_of_a_running_one(store: JobStore) -> None:
+    running, queued = await store.enqueue(new_job()), await store.enqueue(new_job())
+    await store.lease("attempt")
+
+    assert (await store.cancel(queued.id, "ann")).state is JobState.CANCELLED
+    assert (await store.cancel(running.id, "ann")).state is JobState.RUNNING
+    assert await store.cancel_requests() == {running.id}
+    assert await store.lease("next") is None
+
+
+async def test_a_cancelled_job_is_not_queued_again(store: JobStore) -> None:
+    job = await store.enqueue(new_job())
+    await store.lease("attempt")
+    await store.cancel(job.id)
+
+    assert await store.release(job.id, "attempt")
+
+    assert (await store.get(job.id)).state is JobState.CANCELLED
+
+
+async def test_a_refunded_attempt_is_not_counted(store: JobStore) -> None:
+    job = await store.enqueue(new_job())
+    await store.lease("attempt")
+
+    assert await store.release(job.id, "attempt", refund=True)
+
+    again = await store.get(job.id)
+    assert (again.state, again.attempts) == (JobState.QUEUED, 0)
+
+
+async def test_the_same_key_and_request_are_the_same_job(store: JobStore) -> None:
+    first = await store.enqueue(new_job(), Idempotency("key", "fingerprint"))
+
+    again = await store.enqueue(new_job(seed=5), Idempotency("key", "fingerprint"))
+
+    assert again.id == first.id
+    assert len(await store.list()) == 1
+
+
+async def test_the_same_key_for_another_request_is_refused(store: JobStore) -> None:
+    await store.enqueue(new_job(), Idempotency("key", "fingerprint"))
+
+    with pytest.raises(Conflict):
+        await store.enqueue(new_job(), Idempotency("key", "another"))
+
+
+async def test_keys_belong_to_owner_and_template(store: JobStore) -> None:
+    key = Idempotency("key", "fingerprint")
+    jobs = [
+        await store.enqueue(new_job(), key),
+        await store.enqueue(new_job(owner="bob"), key),
+        await store.enqueue(new_job(template="img2img"), key),
+    ]
+
+    assert len({job.id for job in jobs}) == 3
+
+
+async def test_fifty_posts_with_one_key_make_one_job(store: JobStore) -> None:
+    seen: set[str] = set()
+
+    async def post() -> None:
+        seen.add((await store.enqueue(new_job(), Idempotency("key", "fingerprint"))).id)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(post)
+    assert len(seen) == 1
+
+
+async def test_a_full_queue_refuses_and_keeps_what_it_has(store: JobStore) -> None:
+    for _ in range(5):
+        await store.enqueue(new_job())
+
+    with pytest.raises(Overloaded):
+        await store.enqueue(new_job())
+    assert len(await store.list()) == 5
+
+
+async def test_nobody_sees_the_jobs_and_pictures_of_another(store: JobStore) -> None:
+    job = await store.enqueue(new_job())
+    await store.add_asset("ann", picture())
+
+    for call in (store.get(job.id, "bob"), store.cancel(job.id, "bob"), store.asset(picture().id, "bob")):
+        with pytest.raises(NotFound):
+            await call
+    assert await store.list("bob") == []
+    assert (await store.get(job.id)).state is JobState.QUEUED
+
+
+async def test_pages_go_from_new_to_old(store: JobStore) -> None:
+    jobs = [await store.enqueue(new_job()) for _ in range(5)]
+    newest_first = [job.id for job in reversed(jobs)]
+
+    page = await store.list("ann", limit=2)
+    rest = await store.list("ann", limit=10, before=page[-1].id)
+
+    assert [job.id for job in (*page, *rest)] == newest_first
+
+
+async def test_progress_is_kept_without_its_preview(store: JobStore) -> None:
+    job = await store.enqueue(new_job())
+    await store.lease("attempt")
+
+    await store.record_progress(job.id, "attempt", Progress(0.5, 10, 20, "3", preview=b"jpeg"))
+
+    assert (await store.get(job.id)).progress == Progress(0.5, 10, 20, "3")
+
+
+async def test_everything_survives_closing(opener: Callable[[], AbstractAsyncContextManager[JobStore]]) -> None:
+    async with opener() as store:
+        queued, running = await store.enqueue(new_job()), None
+        running = await store.lease("attempt")
+    async with opener() as store:
+        assert running is not None and queued.id == running.id
+        assert await store.running() == [running]
+
+
+async def test_a_store_notices_the_commits_of_another(
+    opener: Callable[[], AbstractAsyncContextManager[JobStore]],
+) -> None:
+    async with opener() as ours, opener() as theirs:
+        await ours.changed_elsewhere()
+        assert not await ours.changed_elsewhere()
+        job = await theirs.enqueue(new_job())
+        assert await ours.changed_elsewhere()
+        assert (await ours.get(job.id)).id == job.id

@@ -1,0 +1,118 @@
+"""Settings: every key is documented, the environment wins, and a bad value is named without being shown."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from comfy_mcp.errors import SettingsError
+from comfy_mcp.settings import Settings, is_loopback, load_settings
+
+EXAMPLE = Path(__file__).parent.parent / "settings.example.toml"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "settings.toml"
+    monkeypatch.setenv("WORKBENCH_SETTINGS", str(path))
+    return path
+
+
+def test_the_example_documents_every_key_with_its_default(file: Path) -> None:
+    text = EXAMPLE.read_text()
+    uncommented = "\n".join(line.removeprefix("#") for line in text.splitlines() if not line.startswith("# "))
+    documented = tomllib.loads(uncommented)
+    assert list(documented) == list(Settings.model_fields)
+    file.write_text(uncommented)
+    settings = load_settings()
+    for name, field in Settings.model_fields.items():
+        if field.default is not None and not field.is_required() and field.default_factory is None:
+            assert getattr(settings, name) == field.default, name
+        assert field.description
+
+
+def test_the_example_as_it_is_changes_nothing(file: Path) -> None:
+    file.write_text(EXAMPLE.read_text())
+    with_file = load_settings()
+    file.unlink()
+    assert load_settings() == with_file
+
+
+def test_options_win_over_the_environment_and_that_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("port = 1\nwait = 1\ninline_bytes = 20000\n")
+    monkeypatch.setenv("WORKBENCH_WAIT", "2")
+    monkeypatch.setenv("WORKBENCH_PORT", "2")
+
+    settings = load_settings(port=3, host=None)
+
+    assert (settings.port, settings.wait, settings.inline_bytes) == (3, 2.0, 20000)
+
+
+def test_an_empty_variable_is_unset(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_COMFYUI_URL", "")
+    assert load_settings().comfyui_urls == ("http://127.0.0.1:8188",)
+
+
+def test_several_addresses_are_separated_by_commas(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_COMFYUI_URL", "http://a:1/, http://b:2")
+    assert load_settings().comfyui_urls == ("http://a:1", "http://b:2")
+
+
+def test_lists_are_written_with_commas_and_folders_with_a_tilde(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_ALLOWED_HOSTS", "host.docker.internal:8190, studio:*")
+    monkeypatch.setenv("WORKBENCH_TEMPLATES", "~/mine")
+    settings = load_settings(data=Path("~/bench"))
+    assert settings.allowed_hosts == ["host.docker.internal:8190", "studio:*"]
+    assert settings.template_folders == (Path.home() / "bench" / "templates", Path.home() / "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("COMFYUI_URL", "not an address"),
+        ("COMFYUI_URL", " , "),
+        ("PORT", "99999"),
+        ("WAIT", "-1"),
+        ("TOKEN", "short-secret"),
+        ("INLINE_IMAGES", "sometimes"),
+        ("PUBLIC_URL", "ftp"),
+    ],
+)
+def test_a_bad_value_is_named_but_not_shown(file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"WORKBENCH_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert name.lower() in str(caught.value)
+    assert "short-secret" not in str(caught.value)
+
+
+def test_an_unknown_key_in_the_file_is_named(file: Path) -> None:
+    file.write_text("comfy_url = 'http://a'\n")
+    with pytest.raises(SettingsError, match="comfy_url"):
+        load_settings()
+
+
+def test_a_file_that_is_no_toml_is_refused(file: Path) -> None:
+    file.write_text("port =")
+    with pytest.raises(SettingsError):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("192.168.1.2", False),
+        ("localhost.evil.example", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine_alone(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

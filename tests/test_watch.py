@@ -1,0 +1,46 @@
+"""The notice board: nobody misses a notice, nobody waits for ever."""
+
+from __future__ import annotations
+
+import anyio
+
+from comfy_mcp.jobs import Progress
+from comfy_mcp.watch import Board
+
+
+async def test_a_notice_wakes_who_waits_and_no_other() -> None:
+    board = Board()
+    with board.watching("mine") as mine, board.watching("other") as other:
+        board.post("mine")
+        assert await mine.wait(5)
+        assert not await other.wait(0.01)
+
+
+async def test_a_notice_before_the_wait_is_not_missed() -> None:
+    board = Board()
+    with board.watching("job") as watcher:
+        board.post("job")
+        board.post("job")
+        assert await watcher.wait(5)
+        assert not await watcher.wait(0.01)
+
+
+async def test_a_notice_reaches_a_waiter_that_is_waiting() -> None:
+    board = Board()
+    with board.watching_work() as watcher:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.sleep, 0)
+            board.post_work()
+            with anyio.fail_after(5):
+                assert await watcher.wait(5)
+
+
+async def test_progress_is_there_until_the_job_is_forgotten() -> None:
+    board = Board()
+    with board.watching("job") as watcher:
+        board.post_progress("job", Progress(0.5))
+        assert await watcher.wait(5)
+        assert board.progress("job") == Progress(0.5)
+        board.forget("job")
+        assert await watcher.wait(5)
+        assert board.progress("job") is None
