@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 GPS_MARK = b"Secret Street"
@@ -125,6 +126,19 @@ def ogg(first: bytes = b"OpusHead") -> bytes:
 
 def glb() -> bytes:
     return b"glTF" + struct.pack("<II", 2, 112) + bytes(100)
+
+
+def changes() -> st.SearchStrategy[list[tuple[int, int]]]:
+    """Places, counted round and round, and the bytes to put there; near the start is where the structure lies."""
+    place = st.one_of(st.integers(0, 100), st.integers(0, 5000))
+    return st.lists(st.tuples(place, st.integers(0, 255)), min_size=1, max_size=8)
+
+
+def garbled(data: bytes, changes: list[tuple[int, int]]) -> bytes:
+    changed = bytearray(data)
+    for place, byte in changes:
+        changed[place % len(changed)] = byte
+    return bytes(changed)
 
 
 def still_pictures() -> Mapping[str, bytes]:

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -35,6 +35,9 @@ async def test_what_few_chats_show_is_encoded_again() -> None:
     max_bytes=st.integers(20_000, 700_000),
     preference=st.sampled_from((("image/webp",), ("image/jpeg",))),
 )
+@example(size=(1200, 1100), grainy=True, mode="RGBA", max_bytes=90_000, preference=("image/webp",))
+@example(size=(1200, 300), grainy=False, mode="RGB", max_bytes=20_000, preference=("image/jpeg",))
+@example(size=(1100, 1200), grainy=True, mode="L", max_bytes=700_000, preference=("image/webp",))
 async def test_every_budget_is_kept(
     size: tuple[int, int], grainy: bool, mode: str, max_bytes: int, preference: tuple[str]
 ) -> None:

@@ -1,0 +1,31 @@
+"""`python -m comfy_mcp.embedded`: the engine as a process of its own, as the demo and the tests start it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from comfy_mcp.embedded import EngineConfig, serve_engine
+from comfy_mcp.errors import SettingsError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m comfy_mcp.embedded")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8189, help="0 takes a free one")
+    parser.add_argument("--step-delay", type=float, default=0.0, help="seconds added to every sampler step")
+    told = parser.parse_args()
+
+    def ready(url: str) -> None:
+        sys.stdout.write(f"listening on {url}\n")
+        sys.stdout.flush()
+
+    try:
+        asyncio.run(serve_engine(told.host, told.port, config=EngineConfig(told.step_delay), ready=ready))
+    except SettingsError as failure:
+        sys.exit(str(failure))
+
+
+if __name__ == "__main__":
+    main()
