@@ -96,7 +96,11 @@ async def _inline(workbench: Workbench, job: Job, budget: Budget) -> list[ImageC
     share = max(budget.inline_bytes // len(pictures), min(budget.inline_bytes, 20_000))
     shown: list[ImageContent] = []
     for asset in pictures[: budget.inline_bytes // share]:
-        fitted = await images.fit(await workbench.read(asset), max_bytes=share)
+        try:
+            fitted = await images.fit(await workbench.read(asset), max_bytes=share)
+        except WorkbenchError:
+            # Too large to be made small, or expired: the link and the count tell of it.
+            continue
         data = base64.b64encode(fitted.data).decode("ascii")
         shown.append(ImageContent(data=data, mime_type=fitted.mime))
     return shown

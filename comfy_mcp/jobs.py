@@ -158,5 +158,5 @@ class Job:
         return self.bound.values
 
     def at(self, progress: Progress) -> Job:
-        """The same job, this far."""
-        return replace(self, progress=progress)
+        """The same job while it runs, this far."""
+        return replace(self, state=JobState.RUNNING, progress=progress)

@@ -7,7 +7,6 @@ but only the front doors read it: what lies below is handed plain values.
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -158,7 +157,7 @@ class Settings(BaseSettings):
     def _public_url(cls, value: str | None) -> str | None:
         return None if value is None else str(_URL.validate_python(value)).rstrip("/")
 
-    @cached_property
+    @property
     def comfyui_urls(self) -> tuple[str, ...]:
         return tuple(self.comfyui_url.split(","))
 

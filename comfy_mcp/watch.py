@@ -6,35 +6,52 @@ Owns nothing durable; the store is the truth, and a waiter reads it again after 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import anyio
 
 from comfy_mcp.jobs import Progress
 
-__all__ = ["Board", "Watcher"]
+__all__ = ["Board", "Notice", "Watcher"]
 
+MOST = 512
 _WORK = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """``progress`` since the last wait, and whether the job ``changed`` in the store. Neither: time ran out."""
+
+    progress: tuple[Progress, ...]
+    changed: bool
+
+
 class Watcher:
-    """One waiter's place at the board."""
+    """One waiter's place at the board. Progress is kept in order, at most ``MOST``; other notices do not pile up."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
+        self._progress: deque[Progress] = deque(maxlen=MOST)
+        self._changed = False
 
-    def notify(self) -> None:
+    def notify(self, progress: Progress | None = None) -> None:
+        if progress is None:
+            self._changed = True
+        else:
+            self._progress.append(progress)
         self._event.set()
 
-    async def wait(self, seconds: float) -> bool:
-        """Wait for the next notice, at most ``seconds``; True when there was one. Notices do not pile up."""
+    async def wait(self, seconds: float) -> Notice:
+        """Everything since the last wait, as soon as there is something; nothing after ``seconds``."""
         with anyio.move_on_after(seconds):
             await self._event.wait()
-        noticed = self._event.is_set()
-        self._event = anyio.Event()
-        return noticed
+        notice = Notice(tuple(self._progress), self._changed)
+        self._event, self._changed = anyio.Event(), False
+        self._progress.clear()
+        return notice
 
 
 class Board:
@@ -46,7 +63,8 @@ class Board:
 
     def post_progress(self, job: str, progress: Progress) -> None:
         self._progress[job] = progress
-        self.post(job)
+        for watcher in self._watchers.get(job, ()):
+            watcher.notify(progress)
 
     def post(self, job: str) -> None:
         """Tell who watches ``job`` to look at it again."""

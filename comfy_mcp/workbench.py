@@ -188,10 +188,14 @@ class Workbench:
             current = await self.job(job, owner)
             yield current
             while not current.state.terminal:
-                await watcher.wait(_HERE_POLL_SECONDS if self.dispatching else _ELSEWHERE_POLL_SECONDS)
-                before, current = current, await self.job(job, owner)
-                if current != before:
+                notice = await watcher.wait(_HERE_POLL_SECONDS if self.dispatching else _ELSEWHERE_POLL_SECONDS)
+                for progress in notice.progress:
+                    current = current.at(progress)
                     yield current
+                if notice.changed or not notice.progress:
+                    before, current = current, await self.job(job, owner)
+                    if current != before:
+                        yield current
 
     async def wait(
         self,
@@ -230,7 +234,7 @@ class Workbench:
             StorageUnavailable: it cannot be stored.
         """
         accepted = await images.accept_upload(data)
-        asset = await self.assets.keep(accepted.data, name_fields={"template": "upload", "seed": 0})
+        asset = await self.assets.keep(accepted.data, name_fields={"template": "upload"})
         await self.store.add_asset(owner, asset)
         return asset
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import anyio
 
 from comfy_mcp.jobs import Progress
-from comfy_mcp.watch import Board
+from comfy_mcp.watch import Board, Notice
+
+NOTHING = Notice((), changed=False)
 
 
 async def test_a_notice_wakes_who_waits_and_no_other() -> None:
     board = Board()
     with board.watching("mine") as mine, board.watching("other") as other:
         board.post("mine")
-        assert await mine.wait(5)
-        assert not await other.wait(0.01)
+        assert (await mine.wait(5)).changed
+        assert await other.wait(0.01) == NOTHING
 
 
 async def test_a_notice_before_the_wait_is_not_missed() -> None:
@@ -21,8 +23,8 @@ async def test_a_notice_before_the_wait_is_not_missed() -> None:
     with board.watching("job") as watcher:
         board.post("job")
         board.post("job")
-        assert await watcher.wait(5)
-        assert not await watcher.wait(0.01)
+        assert (await watcher.wait(5)).changed
+        assert await watcher.wait(0.01) == NOTHING
 
 
 async def test_a_notice_reaches_a_waiter_that_is_waiting() -> None:
@@ -32,15 +34,23 @@ async def test_a_notice_reaches_a_waiter_that_is_waiting() -> None:
             tasks.start_soon(anyio.sleep, 0)
             board.post_work()
             with anyio.fail_after(5):
-                assert await watcher.wait(5)
+                assert (await watcher.wait(5)).changed
+
+
+async def test_progress_is_kept_in_order_and_does_not_count_as_a_change() -> None:
+    board = Board()
+    with board.watching("job") as watcher:
+        steps = [Progress(step / 20) for step in range(20)]
+        for step in steps:
+            board.post_progress("job", step)
+        assert await watcher.wait(5) == Notice(tuple(steps), changed=False)
 
 
 async def test_progress_is_there_until_the_job_is_forgotten() -> None:
     board = Board()
     with board.watching("job") as watcher:
         board.post_progress("job", Progress(0.5))
-        assert await watcher.wait(5)
         assert board.progress("job") == Progress(0.5)
         board.forget("job")
-        assert await watcher.wait(5)
+        assert (await watcher.wait(5)).changed
         assert board.progress("job") is None

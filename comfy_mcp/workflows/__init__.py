@@ -6,6 +6,7 @@ Knows ComfyUI only by its `/object_info`. Used by backends, workbench, tools, pr
 from comfy_mcp.workflows.binding import bind
 from comfy_mcp.workflows.catalogue import Catalogue, Diagnostic, shipped_folder
 from comfy_mcp.workflows.checks import check
+from comfy_mcp.workflows.importer import Imported, import_workflow, write_template
 from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifest, write_manifest
 from comfy_mcp.workflows.object_info import InputInfo, NodeInfo, ObjectInfo
 from comfy_mcp.workflows.schema import describe, json_schema
@@ -16,6 +17,7 @@ __all__ = [
     "Bind",
     "Catalogue",
     "Diagnostic",
+    "Imported",
     "InputInfo",
     "Manifest",
     "NodeInfo",
@@ -26,8 +28,10 @@ __all__ = [
     "bind",
     "check",
     "describe",
+    "import_workflow",
     "json_schema",
     "read_manifest",
     "shipped_folder",
     "write_manifest",
+    "write_template",
 ]

@@ -32,7 +32,8 @@ def check(bound: BoundWorkflow, object_info: ObjectInfo) -> None:
     if not any(info.output_node for info in nodes.values()):
         raise WorkflowRejected("The workflow has no output node.", hint="Add a Save Image node in ComfyUI.")
     uploaded = {place for upload in bound.uploads for place in upload.inputs}
-    for node, info in nodes.items():
+    for node in _needed(bound, nodes):
+        info = nodes[node]
         given = bound.graph[node]["inputs"]
         for told in info.inputs:
             if told.name not in given:
@@ -42,6 +43,18 @@ def check(bound: BoundWorkflow, object_info: ObjectInfo) -> None:
                 _check_link(bound, nodes, node, told)
             elif (node, told.name) not in uploaded:
                 _check_value(bound, node, info, told, given[told.name])
+
+
+def _needed(bound: BoundWorkflow, nodes: dict[str, NodeInfo]) -> list[str]:
+    """The nodes that an output needs: ComfyUI looks at no other."""
+    needed: dict[str, None] = {}
+    stack = [node for node, info in nodes.items() if info.output_node]
+    while stack:
+        node = stack.pop()
+        if node in nodes and node not in needed:
+            needed[node] = None
+            stack += [str(value[0]) for value in bound.graph[node]["inputs"].values() if isinstance(value, list)]
+    return list(needed)
 
 
 def _check_link(bound: BoundWorkflow, nodes: dict[str, NodeInfo], node: str, told: InputInfo) -> None:

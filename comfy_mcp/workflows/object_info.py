@@ -15,7 +15,32 @@ from comfy_mcp.errors import MissingNode, nearest
 __all__ = ["InputInfo", "NodeInfo", "ObjectInfo"]
 
 _WIDGETS = frozenset(
-    ["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "MARKDOWN", "COLOR", "IMAGEUPLOAD", "FILEUPLOAD", "IMAGECOMPARE", "TREESELECT", "MULTISELECT", "CHART", "GALLERIA", "SELECTBUTTON", "TEXTAREA", "LOAD_3D", "LOAD_3D_ANIMATION", "PREVIEW_3D", "PREVIEW_3D_ANIMATION", "AUDIO_UI", "AUDIOUPLOAD", "AUDIO_RECORD", "WEBCAM"]
+    [
+        "INT",
+        "FLOAT",
+        "STRING",
+        "BOOLEAN",
+        "COMBO",
+        "MARKDOWN",
+        "COLOR",
+        "IMAGEUPLOAD",
+        "FILEUPLOAD",
+        "IMAGECOMPARE",
+        "TREESELECT",
+        "MULTISELECT",
+        "CHART",
+        "GALLERIA",
+        "SELECTBUTTON",
+        "TEXTAREA",
+        "LOAD_3D",
+        "LOAD_3D_ANIMATION",
+        "PREVIEW_3D",
+        "PREVIEW_3D_ANIMATION",
+        "AUDIO_UI",
+        "AUDIOUPLOAD",
+        "AUDIO_RECORD",
+        "WEBCAM",
+    ]
 )
 _SEEDS = frozenset({"seed", "noise_seed"})
 

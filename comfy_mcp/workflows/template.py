@@ -21,7 +21,20 @@ from comfy_mcp.workflows.values import checked
 __all__ = ["RESERVED_IDS", "Template", "is_link", "links_in", "load_template", "read_graph"]
 
 RESERVED_IDS = frozenset(
-    ["get_result", "cancel_job", "list_jobs", "list_templates", "describe_template", "run_template", "list_models", "list_styles", "upload_image", "sweep", "save_preset", "compare_text_models"]
+    [
+        "get_result",
+        "cancel_job",
+        "list_jobs",
+        "list_templates",
+        "describe_template",
+        "run_template",
+        "list_models",
+        "list_styles",
+        "upload_image",
+        "sweep",
+        "save_preset",
+        "compare_text_models",
+    ]
 )
 """Names of the fixed tools: a template of the same name would hide one."""
 
