@@ -54,7 +54,7 @@ async def _painter(settings: Settings) -> AsyncGenerator[str]:
     try:
         async with Backend.open(url) as backend:
             info = await backend.object_info()
-        if info.node("CheckpointLoaderSimple").input("ckpt_name").choices:
+        if info.choices("CheckpointLoaderSimple.ckpt_name"):
             click.echo(f"Painting with your ComfyUI at {url}.")
             yield url
             return

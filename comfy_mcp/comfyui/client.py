@@ -160,8 +160,9 @@ class ComfyUI:
         entry = (await self._json(f"/history/{prompt_id}")).get(prompt_id)
         if entry is None:
             return None
-        status = entry.get("status") or {}
-        messages = tuple((str(name), dict(data)) for name, data in status.get("messages", ()))
+        status: dict[str, Any] = entry.get("status") or {}
+        listed: list[tuple[str, dict[str, Any]]] = status.get("messages") or []
+        messages = tuple((str(name), dict(data)) for name, data in listed)
         return HistoryEntry(entry.get("outputs") or {}, str(status.get("status_str", "")), messages)
 
     async def delete_history(self, prompt_id: str) -> None:
@@ -192,7 +193,7 @@ class ComfyUI:
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
         with translated(self.url):
             answer = await self._http.post("/prompt", json=body)
-            told = answer.json() if answer.status_code in (200, 400) else {}
+            told: dict[str, Any] = answer.json() if answer.status_code in (200, 400) else {}
         if answer.status_code == 400 or told.get("node_errors"):
             if answer.status_code == 200:
                 # A part of it was accepted and would run: the person asked for all of it.

@@ -21,6 +21,7 @@ from comfy_mcp.comfyui.socket import Event, Frame, Socket, connected
 from comfy_mcp.comfyui.translate import FOREIGN
 from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, TimedOut
 from comfy_mcp.jobs import BoundWorkflow, Graph, Output, Progress
+from comfy_mcp.tasks import background
 
 __all__ = ["Picture", "Result", "Run", "execute", "resume"]
 
@@ -91,7 +92,6 @@ class _Execution:
         self._meter = Meter(graph)
         self._frames: list[tuple[str, bytes]] = []
         self._look = anyio.Event()
-        self._submitted = False
         self._broken = False
         self._finals = {node for node, told in graph.items() if told["class_type"] == "SaveImageWebsocket"}
 
@@ -111,25 +111,14 @@ class _Execution:
         return await self._fetched(entry)
 
     async def _watched(self, submit: bool) -> HistoryEntry:
-        async with anyio.create_task_group() as tasks:
-            ready = anyio.Event()
-            client = [""]
+        """Submit and wait for the end, with the socket read beside it."""
+        ready, client = anyio.Event(), [""]
+        async with background() as tasks:
             tasks.start_soon(self._listen, ready, client)
             await ready.wait()
-            failure: Exception | None = None
-            entry: HistoryEntry | None = None
-            try:
-                if submit:
-                    await self._submit(client[0])
-                self._submitted = True
-                entry = await self._ended()
-            except Exception as caught:  # noqa: BLE001 - handed on unchanged, outside the task group
-                failure = caught
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        assert entry is not None
-        return entry
+            if submit:
+                await self._submit(client[0])
+            return await self._ended()
 
     async def _submit(self, client_id: str) -> None:
         """Post the graph; when the answer is lost, look whether it arrived before anything else."""

@@ -59,7 +59,8 @@ def _from_node(node: str, entry: Mapping[str, Any], reason: Mapping[str, Any], b
 def _not_offered(extra: Mapping[str, Any], where: Mapping[str, Any], parameter: str | None) -> WorkbenchError:
     value = str(extra.get("received_value"))
     config = extra.get("input_config")
-    offered = [str(choice) for choice in config[0]] if isinstance(config, list) and isinstance(config[0], list) else []
+    listed: object = cast(list[Any], config)[0] if isinstance(config, list) else None
+    offered = [str(choice) for choice in cast(list[Any], listed)] if isinstance(listed, list) else []
     alike = nearest(value, offered) or offered[:5]
     hint = f"Nearest: {', '.join(alike)}." if alike else "ComfyUI offers none here."
     name = parameter or where["input"]

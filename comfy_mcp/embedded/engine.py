@@ -31,11 +31,28 @@ __all__ = ["Engine", "EngineConfig"]
 
 MOST_UPLOAD = 100 * 2**20
 _MOST_HISTORY = 10_000
-_FOLDERS = (
-    "checkpoints configs loras vae text_encoders diffusion_models clip_vision style_models embeddings diffusers "
-    "vae_approx controlnet gligen upscale_models custom_nodes hypernetworks photomaker classifiers model_patches "
-    "audio_encoders"
-).split()
+_FOLDERS = [
+    "checkpoints",
+    "configs",
+    "loras",
+    "vae",
+    "text_encoders",
+    "diffusion_models",
+    "clip_vision",
+    "style_models",
+    "embeddings",
+    "diffusers",
+    "vae_approx",
+    "controlnet",
+    "gligen",
+    "upscale_models",
+    "custom_nodes",
+    "hypernetworks",
+    "photomaker",
+    "classifiers",
+    "model_patches",
+    "audio_encoders",
+]
 _MODELS = {
     "checkpoints": ["procedural-sd15.safetensors", "procedural-xl.safetensors"],
     "loras": ["procedural-detail.safetensors", "procedural-style.safetensors"],

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownParameterType=false
+# Node classes and graphs are dynamic by their nature, here as in ComfyUI.
 """Running one validated graph: order, cache, progress, failure and interrupt, with ComfyUI's events in its order.
 
 Owns the cache, which holds what the last prompt made, by class, inputs and ancestors. Runs in a worker thread; events

@@ -78,7 +78,9 @@ class Host:
             raise Interrupted
         self.on_step(value, maximum, preview)
 
-    def save(self, images: NDArray[np.float32], kind: str, prefix: str, *, compress: int = 4) -> list[dict[str, str]]:
+    def save(
+        self, images: NDArray[np.floating[Any]], kind: str, prefix: str, *, compress: int = 4
+    ) -> list[dict[str, str]]:
         """Write a batch as PNG with its workflow inside; what the node reports as `images`."""
         subfolder, _, stem = (self._temp_prefix if kind == "temp" else prefix).rpartition("/")
         folder = (self.folder(kind) / subfolder).resolve()
@@ -124,7 +126,7 @@ class Host:
         return {"name": candidate, "subfolder": subfolder, "type": kind}
 
 
-def to_image(array: NDArray[np.float32]) -> Image.Image:
+def to_image(array: NDArray[np.floating[Any]]) -> Image.Image:
     return Image.fromarray(np.clip(array * 255.0, 0, 255).astype(np.uint8))
 
 

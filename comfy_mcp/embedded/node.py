@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownParameterType=false
+# Node classes and graphs are dynamic by their nature, here as in ComfyUI.
 """What a node class is to the engine: ComfyUI's classic form, and how `/object_info` tells of it.
 
 Owns the reading of a class. Any pack of classic classes can be given to the engine; ours are written the same way.

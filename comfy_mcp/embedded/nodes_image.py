@@ -13,7 +13,7 @@ from comfy_mcp.embedded.host import NOTICE, Host, to_image
 
 __all__ = ["IMAGE_NODES"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
 _FILTERS = {
     "nearest-exact": Image.Resampling.NEAREST,

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownParameterType=false
+# Node classes and graphs are dynamic by their nature, here as in ComfyUI.
 """The nodes around the sampler: loaders, conditioning, latents. What they pass on are descriptions, not tensors.
 
 A latent is a picture in pixels, so that decoding is the identity and image-to-image is a blend.
@@ -15,7 +17,7 @@ from comfy_mcp.embedded.nodes_image import resized
 
 __all__ = ["MODEL_NODES", "Conditioning", "Latent", "Model"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 STRENGTH = {"default": 1.0, "min": -100.0, "max": 100.0, "step": 0.01}
 
 

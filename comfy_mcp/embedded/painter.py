@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Brief", "paint"]
 
-Picture = NDArray[np.float32]
+Picture = NDArray[np.floating[Any]]
 
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _PALETTES: dict[str, tuple[str, str, str, str]] = {
@@ -153,11 +154,11 @@ class _Scene:
 
     def ridge(self, base: float, rough: float, scale: float) -> Picture:
         """The height of a line of hills over the width, as y of 0..1 (0 is the top)."""
-        line = np.zeros(self.width, np.float32)
+        line: Picture = np.zeros(self.width, np.float32)
         for octave in range(6):
             cells = max(2, round(scale * 2**octave))
             points = self.random.standard_normal(cells + 2).astype(np.float32)
-            line += np.interp(self.x[0] * cells, np.arange(cells + 2), points) * 0.5**octave
+            line = line + np.interp(self.x[0] * cells, np.arange(cells + 2), points) * 0.5**octave
         return base + rough * line
 
     def compose(self) -> Picture:

@@ -77,7 +77,7 @@ def _prompt_routes(engine: Engine) -> list[tuple[str, str, Handler]]:
         body = await _body(request)
         if "prompt" not in body:
             message = "No prompt provided"
-            error = {"type": "no_prompt", "message": message, "details": message, "extra_info": {}}
+            error: dict[str, Any] = {"type": "no_prompt", "message": message, "details": message, "extra_info": {}}
             return JSONResponse({"error": error, "node_errors": {}}, 400)
         extra = cast(dict[str, Any], body.get("extra_data") or {})
         if "client_id" in body:

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownParameterType=false
+# Node classes and graphs are dynamic by their nature, here as in ComfyUI.
 """`POST /prompt` before anything runs: ComfyUI's checks, in its words (execution.py, validate_prompt).
 
 Owns the two shapes of a refusal and the coercion of values; what is coerced is what runs. Pure: nothing is executed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import mcp_types as types
@@ -54,12 +54,13 @@ async def _make(
 
 
 async def _run_template(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
-    template, values = arguments.get("template"), arguments.get("values") or {}
+    template: object = arguments.get("template")
+    values: object = arguments.get("values") or {}
     if not isinstance(template, str):
         raise InvalidParameter("template", "template is missing.", hint="list_templates names them.")
     if not isinstance(values, Mapping):
         raise InvalidParameter("values", "values is not an object.", hint="describe_template names the parameters.")
-    return await _make(workbench, caller, template, values)
+    return await _make(workbench, caller, template, cast(Mapping[str, Any], values))
 
 
 RUN_TEMPLATE = Tool(

@@ -53,7 +53,8 @@ def _needed(bound: BoundWorkflow, nodes: dict[str, NodeInfo]) -> list[str]:
         node = stack.pop()
         if node in nodes and node not in needed:
             needed[node] = None
-            stack += [str(value[0]) for value in bound.graph[node]["inputs"].values() if isinstance(value, list)]
+            given = cast(dict[str, Any], bound.graph[node]["inputs"])
+            stack += [str(cast(list[Any], value)[0]) for value in given.values() if isinstance(value, list)]
     return list(needed)
 
 

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import tomli_w
 from pydantic import (
@@ -63,7 +63,7 @@ class Bind(BaseModel):
 
 
 def _one_or_more(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
+    return cast(object, value) if isinstance(value, list | tuple) else [value]
 
 
 Place = Annotated[Bind, BeforeValidator(Bind.parse)]
@@ -116,7 +116,7 @@ class Manifest(BaseModel):
     description: str = Field(min_length=1, max_length=1000)
     capture: Literal["preview", "websocket"] = "preview"
     keep_in_comfyui: bool = False
-    timeout: float | None = Field(None, gt=0)
+    timeout: Annotated[float, Field(gt=0)] | None = None
     parameters: dict[str, Parameter] = Field(default_factory=dict[str, Parameter])
 
     @model_validator(mode="after")

@@ -162,12 +162,13 @@ def _node(name: str, raw: Mapping[str, Any]) -> NodeInfo:
 
 def _input(name: str, spec: Any, required: bool) -> InputInfo:
     """Old choices are a list in the place of the type, new ones an option of the type COMBO."""
-    parts = cast(list[Any], spec) if isinstance(spec, list | tuple) and spec else [spec]
-    kind = parts[0]
-    options = cast(dict[str, Any], parts[1]) if len(parts) > 1 and isinstance(parts[1], dict) else {}
+    parts: list[Any] = list(cast(list[Any], spec)) if isinstance(spec, list | tuple) and spec else [spec]
+    kind: Any = parts[0]
+    options = cast(dict[str, Any], parts[1]) if len(parts) > 1 and isinstance(parts[1], dict) else dict[str, Any]()
     if isinstance(kind, list):
         return InputInfo(name, "COMBO", required, options, tuple(cast(list[Any], kind)))
     if kind == "COMBO":
         offered = options.get("options")
-        return InputInfo(name, "COMBO", required, options, tuple(offered) if isinstance(offered, list) else None)
+        listed = tuple(cast(list[Any], offered)) if isinstance(offered, list) else None
+        return InputInfo(name, "COMBO", required, options, listed)
     return InputInfo(name, str(kind), required, options)

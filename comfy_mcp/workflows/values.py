@@ -6,6 +6,7 @@ where nothing is lost. Every refusal names the parameter and what it takes.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Sequence
@@ -77,10 +78,8 @@ def _integer(name: str, value: object) -> int:
 def _number(name: str, value: object) -> float:
     number = math.nan
     if isinstance(value, str) and len(value) < 40:
-        try:
+        with contextlib.suppress(ValueError):
             number = float(value)
-        except ValueError:
-            pass
     elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
         number = float(value)
     if not math.isfinite(number):

@@ -134,7 +134,7 @@ async def _elicit(ctx: Context, message: str, schema: dict[str, Any], said: str)
 
 
 async def list_tools(ctx: Context, params: Any) -> types.ListToolsResult:
-    schema = {"type": "object", "properties": {}}
+    schema: dict[str, Any] = {"type": "object", "properties": {}}
     return types.ListToolsResult(
         tools=[types.Tool(name=name, description=told, input_schema=schema) for name, (told, _) in TOOLS.items()]
     )
@@ -205,7 +205,7 @@ async def get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> type
     given = params.arguments or {}
     if params.name not in PROMPTS:
         raise MCPError(types.INVALID_PARAMS, f"There is no prompt {params.name!r}.")
-    content: list[types.ContentBlock] = {
+    contents: dict[str, list[types.ContentBlock]] = {
         "test_simple_prompt": [types.TextContent(text="This is a simple prompt for testing.")],
         "test_prompt_with_arguments": [
             types.TextContent(text=f"Prompt with arguments: arg1='{given.get('arg1')}', arg2='{given.get('arg2')}'")
@@ -218,8 +218,10 @@ async def get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> type
             types.ImageContent(data=PIXEL, mime_type="image/png"),
             types.TextContent(text="Please analyze the image above."),
         ],
-    }[params.name]
-    return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=block) for block in content])
+    }
+    return types.GetPromptResult(
+        messages=[types.PromptMessage(role="user", content=block) for block in contents[params.name]]
+    )
 
 
 async def complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:

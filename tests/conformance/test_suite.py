@@ -13,7 +13,7 @@ from tests.conformance.node import run_node, tool_path
 
 HERE = Path(__file__).parent
 SCRIPT = "@modelcontextprotocol/conformance/dist/index.js"
-RUNS = {
+RUNS: dict[str, tuple[str, list[str]]] = {
     "0.1.16": ("WORKBENCH_TEST_NODE_MODULES", []),
     "2025-11-25": ("WORKBENCH_TEST_NEXT_MODULES", ["--requirements", "2025-11-25"]),
     "2026-07-28": ("WORKBENCH_TEST_NEXT_MODULES", ["--requirements", "2026-07-28"]),

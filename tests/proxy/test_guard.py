@@ -100,7 +100,7 @@ async def test_strange_origins_are_refused(open_url: str, http: httpx.AsyncClien
 async def test_without_the_token_nothing_but_health_answers(
     token_url: str, http: httpx.AsyncClient, authorization: str | None
 ) -> None:
-    headers = {} if authorization is None else {"authorization": authorization.encode()}
+    headers = [] if authorization is None else [(b"authorization", authorization.encode())]
     answer = await http.get(token_url, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"

@@ -156,7 +156,11 @@ async def test_a_cancelled_call_stops_its_tool(
     cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: http.post(url, json=call("hang", token=token), headers=headers))
+
+        async def hang() -> None:
+            await http.post(url, json=call("hang", token=token), headers=headers)
+
+        tasks.start_soon(hang)
         with anyio.fail_after(5):
             await seen.started.wait()
             await http.post(url, json=cancel, headers=headers)

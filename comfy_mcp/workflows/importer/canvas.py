@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownParameterType=false
+# The files are JSON from strangers, read with .get; a type for each shape would say no more.
 """The file format of the canvas (versions 0.4 and 1), as scopes: the root, and one for every use of a subgraph.
 
 Owns ids, links and what a link leads to through reroutes, primitives, bypassed nodes and subgraph borders, by the rules

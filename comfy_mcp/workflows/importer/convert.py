@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownParameterType=false
+# The files are JSON from strangers, read with .get; a type for each shape would say no more.
 """From the canvas to the API format, as the front end does it when a person presses Run (graphToPrompt).
 
 Owns what is emitted and what is refused; every node that cannot be converted is named.

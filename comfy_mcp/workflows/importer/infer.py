@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from comfy_mcp.errors import MissingNode
 from comfy_mcp.jobs import Graph
@@ -82,7 +82,8 @@ class _Finder:
 
     def source(self, node: str, name: str) -> str | None:
         value = self.inputs(node).get(name)
-        return str(value[0]) if isinstance(value, list) and value and str(value[0]) in self.graph else None
+        link = cast(list[Any], value) if isinstance(value, list) else []
+        return str(link[0]) if link and str(link[0]) in self.graph else None
 
     def sources(self, node: str) -> Iterator[tuple[str, str]]:
         for name in self.inputs(node):

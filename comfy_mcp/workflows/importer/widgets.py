@@ -69,7 +69,7 @@ def _default(each: InputInfo) -> Any:
 def _fixed(each: InputInfo, value: Any) -> Any:
     """Lists are wrapped, since a bare one means a link; Windows separators follow what is offered."""
     if isinstance(value, list):
-        return {"__value__": value}
+        return {"__value__": cast(list[Any], value)}
     if each.type == "COMBO" and each.choices and value not in each.choices and isinstance(value, str):
         for other in (value.replace("\\", "/"), value.replace("/", "\\"), value.removeprefix("sample_")):
             if other in each.choices:

@@ -56,13 +56,8 @@ def import_workflow(data: bytes, *, name: str, object_info: ObjectInfo) -> Impor
 def _graph(carried: Carried, object_info: ObjectInfo) -> tuple[Graph, list[str]]:
     """The exact prompt where there is one; else the canvas, converted."""
     if carried.prompt is not None:
-        unknown = sorted(
-            {
-                str(node["class_type"])
-                for node in carried.prompt.values()
-                if isinstance(node, dict) and not object_info.has(str(node.get("class_type")))
-            }
-        )
+        classes = {str(node["class_type"]) for node in carried.prompt.values()}
+        unknown = sorted(name for name in classes if not object_info.has(name))
         if unknown:
             raise ConversionError(
                 f"This ComfyUI lacks these nodes: {', '.join(unknown)}.",
