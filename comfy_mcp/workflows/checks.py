@@ -101,7 +101,7 @@ def _check_choice(bound: BoundWorkflow, node: str, info: NodeInfo, told: InputIn
     parameter = bound.parameters.get(f"{node}.{told.name}")
     where = {"node": node, "node_class": info.name, "input": told.name, "nearest": alike}
     offered = f"Nearest: {', '.join(alike)}." if alike else "It offers none: put a file into its models folder."
-    if told.name.endswith("_name") or "." in str(value):
+    if not known or "." in str(value):
         name = parameter or f"{info.name}.{told.name}"
         raise MissingModel(f"ComfyUI has no {value!r} for {name}.", hint=offered, parameter=parameter, **where)
     raise _refused(bound, node, info, told, f"does not know {value!r}", offered)

@@ -110,7 +110,7 @@ def matching_choice(name: str, value: object, choices: Sequence[Any] | None) -> 
     if choices is None or value in choices:
         return value
     known = [str(choice) for choice in choices]
-    for fold in (_fold, _fold_file):
+    for fold in (_fold,) if ".." in value else (_fold, _fold_file):
         alike = [choice for choice in known if fold(choice) == fold(value)]
         if len(alike) == 1:
             return alike[0]
