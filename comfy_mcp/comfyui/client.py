@@ -23,6 +23,7 @@ __all__ = ["ComfyUI", "FileRef", "HistoryEntry", "QueueSnapshot", "Timeouts"]
 
 _MOST_OUTPUT = 512 * 2**20
 _VIEW_TRIES = 3
+_CANCEL_TRIES, _CANCEL_SECONDS = 8, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,8 @@ class ComfyUI:
     async def cancel(self, prompt_id: str) -> None:
         """Stop one prompt and no other: out of the queue, or interrupted by its id.
 
-        Newer versions have one atomic route for it; older ones get both requests, since it may start in between.
+        Newer versions have one atomic route for it; older ones get both requests, since it may start in between, and
+        again for two seconds while it is still there. A step that takes longer ends by itself afterwards.
         """
         if self._atomic_cancel is not False:
             with translated(self.url):
@@ -240,8 +242,13 @@ class ComfyUI:
             self._atomic_cancel = answer.status_code not in (404, 405) or "error" in answer.text[:200]
             if answer.is_success:
                 return
-        await self._post("/queue", {"delete": [prompt_id]})
-        await self._post("/interrupt", {"prompt_id": prompt_id})
+        for _ in range(_CANCEL_TRIES):
+            await self._post("/queue", {"delete": [prompt_id]})
+            await self._post("/interrupt", {"prompt_id": prompt_id})
+            if prompt_id not in await self.queue():
+                return
+            # An interrupt that comes while a prompt is being started is forgotten by ComfyUI.
+            await anyio.sleep(_CANCEL_SECONDS)
 
     async def free(self, *, unload_models: bool = True, free_memory: bool = True) -> None:
         """Ask for memory between jobs (`POST /free`)."""

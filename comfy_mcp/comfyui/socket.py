@@ -14,11 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+import anyio
 import websockets
 
 __all__ = ["Event", "Frame", "Socket", "connected"]
 
 _MOST_FRAME = 256 * 2**20
+_CLOSE_SECONDS = 0.3
 _FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
 _PICTURE_WITH_METADATA = 4
 
@@ -60,19 +62,25 @@ async def connected(url: str, headers: dict[str, str], seconds: float) -> AsyncG
     """A socket under a fresh client id that has asked for previews with metadata."""
     client_id = uuid.uuid4().hex
     address = "ws" + url.removeprefix("http") + f"/ws?clientId={client_id}"
-    async with websockets.connect(
+    connection = await websockets.connect(
         address,
         additional_headers=headers,
         open_timeout=seconds,
-        close_timeout=0.2,
+        close_timeout=_CLOSE_SECONDS,
         max_size=_MOST_FRAME,
         compression=None,
         ping_interval=15,
         ping_timeout=15,
         proxy=None,
-    ) as connection:
+    )
+    try:
         await connection.send(_FLAGS)
         yield Socket(connection, client_id)
+    finally:
+        # Also when we are cancelled: a socket that nobody reads holds up everybody at the real ComfyUI.
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
+            await connection.close()
+        connection.transport.abort()
 
 
 def _read_text(message: str) -> Event | None:

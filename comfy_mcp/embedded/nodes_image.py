@@ -210,7 +210,7 @@ class ImageScaleBy:
 
 class ImageScaleToTotalPixels:
     CATEGORY, RETURN_TYPES, FUNCTION = "image/upscaling", ("IMAGE",), "run"
-    DISPLAY_NAME = "Scale Image to Total Pixels"
+    DISPLAY_NAME = None
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -248,7 +248,7 @@ class ImageBatch:
 
 
 class ImageBlur:
-    CATEGORY, RETURN_TYPES, FUNCTION = "image/postprocessing", ("IMAGE",), "run"
+    CATEGORY, RETURN_TYPES, FUNCTION, DISPLAY_NAME = "image/postprocessing", ("IMAGE",), "run", None
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -334,7 +334,7 @@ class InvertMask:
 
 
 class GrowMask:
-    CATEGORY, RETURN_TYPES, FUNCTION, DISPLAY_NAME = "mask", ("MASK",), "run", "Grow Mask"
+    CATEGORY, RETURN_TYPES, FUNCTION, DISPLAY_NAME = "mask", ("MASK",), "run", "GrowMask"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -51,12 +51,13 @@ class Latent:
 
 def _node(name: str, returns: tuple[str, ...], inputs: dict[str, Any], run: Any, **more: Any) -> type[Any]:
     """A node class from its parts: these have no state and differ in little."""
+    sections = more.pop("sections", {})
     body = {
         "RETURN_TYPES": returns,
         "FUNCTION": "run",
-        "INPUT_TYPES": classmethod(lambda cls: {"required": inputs, **more.pop("sections", {})}),
+        "INPUT_TYPES": classmethod(lambda cls: {"required": inputs, **sections}),
         "run": staticmethod(run),
-        **{key: value for key, value in more.items() if key != "sections"},
+        **more,
     }
     return type(name, (), body)
 
@@ -178,7 +179,7 @@ _ALL = (
             "conditioning": ("CONDITIONING",),
             "guidance": ("FLOAT", {"default": 3.5, "min": 0.0, "max": 100.0, "step": 0.1}),
         },
-        lambda conditioning, guidance: (conditioning,), CATEGORY="advanced/conditioning/flux",
+        lambda conditioning, guidance: (conditioning,), CATEGORY="advanced/conditioning/flux", DISPLAY_NAME=None,
     ),
     _node(
         "EmptyLatentImage", ("LATENT",),
@@ -188,7 +189,7 @@ _ALL = (
     _node(
         "EmptySD3LatentImage", ("LATENT",),
         {"width": ("INT", SD3_SIDE), "height": ("INT", SD3_SIDE), "batch_size": ("INT", BATCH)}, _empty,
-        CATEGORY="latent/sd3",
+        CATEGORY="latent/sd3", DISPLAY_NAME=None,
     ),
     _node("VAEEncode", ("LATENT",), {"pixels": ("IMAGE",), "vae": ("VAE",)}, _encode, CATEGORY="latent",
           DISPLAY_NAME="VAE Encode"),

@@ -173,15 +173,8 @@ class _Checker:
             told = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
             self._add(node, "bad_linked_input", told, name, {**extra, "received_value": link})
             return False
-        try:
-            received = self._nodes[self._graph[link[0]]["class_type"]].RETURN_TYPES[link[1]]
-        except Exception as failure:  # noqa: BLE001 - whatever is wrong with the link, ComfyUI reports it so
-            # ComfyUI blames the node that the link comes from, under the name of the input it goes to.
-            self._add(link[0] if link[0] in self._graph else node, "exception_during_inner_validation",
-                      "Exception when validating inner node", str(failure),
-                      {**extra, "exception_message": str(failure), "exception_type": type(failure).__name__,
-                       "traceback": [], "linked_node": link})  # fmt: skip
-            return False
+        # A link to nowhere raises; whoever asked for this node reports it.
+        received = self._nodes[self._graph[link[0]]["class_type"]].RETURN_TYPES[link[1]]
         taken = "COMBO" if isinstance(config[0], list) else str(config[0])
         offered = "COMBO" if isinstance(received, list) else str(received)
         if "*" not in (taken, offered) and not set(taken.split(",")) & set(offered.split(",")):
@@ -190,7 +183,17 @@ class _Checker:
             more = {**extra, "received_type": received, "linked_node": link}
             self._add(node, "return_type_mismatch", told, details, more)
             return False
-        return self._node(link[0])
+        try:
+            return self._node(link[0])
+        except (_Cycle, RecursionError):
+            raise
+        except Exception as failure:
+            # Under the id of the node that is broken, but with the input of the node that asked for it.
+            more = {**extra, "exception_message": str(failure), "exception_type": type(failure).__name__}
+            told = "Exception when validating inner node"
+            more |= {"traceback": [], "linked_node": link}
+            self._add(link[0], "exception_during_inner_validation", told, str(failure), more)
+            return False
 
     def _value(self, node: str, name: str, config: list[Any], given: dict[str, Any], own: bool) -> bool:
         value = given[name]
