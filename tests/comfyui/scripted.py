@@ -175,7 +175,7 @@ async def scripted() -> AsyncGenerator[Scripted]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(running.serve, [listener])
             with anyio.fail_after(5):
-                while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
+                while not running.started:
                     await anyio.sleep(0.01)
             server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             yield server

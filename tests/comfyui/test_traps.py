@@ -195,7 +195,7 @@ async def test_a_comfyui_that_never_comes_back_is_given_up_after_a_while() -> No
 
             tasks.start_soon(watch)
             with anyio.fail_after(5):
-                while not server.submitted:  # noqa: ASYNC110 - the server is a separate actor
+                while not server.submitted:
                     await anyio.sleep(0.01)
             server.url = "http://127.0.0.1:9"
             comfy._http.base_url = httpx.URL(server.url)  # pyright: ignore[reportPrivateUsage]
