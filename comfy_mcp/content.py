@@ -8,13 +8,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 
 from comfy_mcp import images
 from comfy_mcp.errors import InternalError, WorkbenchError
 from comfy_mcp.jobs import Asset, Job, JobState
-from comfy_mcp.workbench import Workbench
+
+if TYPE_CHECKING:
+    from comfy_mcp.workbench import Workbench
 
 __all__ = ["Budget", "describe_job", "error_result", "job_result", "text_result"]
 

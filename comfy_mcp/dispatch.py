@@ -178,6 +178,7 @@ class Dispatcher:
     async def _commit(self, attempt: _Attempt, outcome: Outcome) -> None:
         if not await self._store.finish(attempt.job.id, attempt.id, outcome):
             log.warning("Attempt %s of job %s came too late and was not recorded.", attempt.id, attempt.job.id)
+        self._board.forget(attempt.job.id)
         try:
             # Only now: until the outcome is on disk, ComfyUI's history is what a restart finds it by.
             await self._backend.client.delete_history(attempt.id)

@@ -210,13 +210,13 @@ class Workbench:
         Raises:
             NotFound: there is no such job.
         """
-        current = await self.job(job, owner)
+        current: Job | None = None
         with anyio.move_on_after(seconds):
             async with aclosing(self.follow(job, owner)) as changes:
                 async for current in changes:
                     if on_change is not None and not current.state.terminal:
                         await on_change(current)
-        return current
+        return await self.job(job, owner) if current is None else current
 
     async def cancel(self, job: str, owner: str | None = None) -> Job:
         """End a queued job now; ask the dispatcher to stop a running one; leave an ended one. Raises NotFound."""

@@ -1,4 +1,7 @@
-"""`comfy-workbench stdio`: one chat over standard input and output."""
+"""`comfy-workbench stdio`: one chat over standard input and output.
+
+The handshake is answered before the workbench is even imported: chats that start us wait for it, and some not long.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,53 @@ import click
 from starlette.requests import Request
 
 from comfy_mcp.jobs import Asset
-from comfy_mcp.server import create_server, serve_stdio
-from comfy_mcp.settings import Settings, load_settings
-from comfy_mcp.tools import toolbox
-from comfy_mcp.workbench import Workbench
+from comfy_mcp.server.protocol import create_server
+from comfy_mcp.server.stdio import serve_stdio
+from comfy_mcp.tasks import background
+from comfy_mcp.tools.registry import Toolbox
 
 __all__ = ["command"]
+
+_QUIET_SECONDS = 1.0
 
 
 @click.command("stdio")
 def command() -> None:
     """Serve one chat over standard input and output, as Claude Desktop, LM Studio and Jan start it."""
-    anyio.run(_serve, load_settings())
+    anyio.run(_serve)
 
 
-async def _serve(settings: Settings) -> None:
-    async with Workbench.open(settings) as workbench:
-        await serve_stdio(create_server(toolbox(workbench), _no_link))
+async def _serve() -> None:
+    late = _Late()
+    async with background() as tasks:
+        tasks.start_soon(late.open)
+        await serve_stdio(create_server(late.tools, _no_link))
+
+
+class _Late:
+    """The toolbox, made when it is first asked for, or when the handshake is surely over."""
+
+    def __init__(self) -> None:
+        self._wanted, self._opened = anyio.Event(), anyio.Event()
+        self._toolbox: Toolbox | None = None
+
+    async def open(self) -> None:
+        with anyio.move_on_after(_QUIET_SECONDS):
+            await self._wanted.wait()
+        from comfy_mcp.settings import load_settings
+        from comfy_mcp.tools.toolbox import toolbox
+        from comfy_mcp.workbench import Workbench
+
+        async with Workbench.open(load_settings()) as workbench:
+            self._toolbox = toolbox(workbench)
+            self._opened.set()
+            await anyio.sleep_forever()
+
+    async def tools(self) -> Toolbox:
+        self._wanted.set()
+        await self._opened.wait()
+        assert self._toolbox is not None
+        return self._toolbox
 
 
 def _no_link(asset: Asset, request: Request | None) -> None:

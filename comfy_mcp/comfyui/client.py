@@ -15,6 +15,7 @@ import anyio
 import httpx
 
 from comfy_mcp.comfyui.rejection import rejection
+from comfy_mcp.comfyui.socket import Sockets
 from comfy_mcp.comfyui.translate import translated
 from comfy_mcp.errors import BackendError, OutputUnreadable, TooLarge
 from comfy_mcp.jobs import BoundWorkflow, Graph
@@ -93,6 +94,7 @@ class ComfyUI:
             follow_redirects=False,
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30),
         )
+        self.sockets = Sockets(self.url, self.headers, limits.connect)
         self._atomic_cancel: bool | None = None
 
     async def __aenter__(self) -> Self:
@@ -101,6 +103,7 @@ class ComfyUI:
     async def __aexit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.sockets.close()
         await self._http.aclose()
 
     async def _json(self, path: str) -> Any:

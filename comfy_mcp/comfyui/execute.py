@@ -17,7 +17,7 @@ from comfy_mcp.comfyui.client import ComfyUI, HistoryEntry
 from comfy_mcp.comfyui.failure import failure_in
 from comfy_mcp.comfyui.outputs import File, files_in, kind_of, texts_in
 from comfy_mcp.comfyui.progress import Meter
-from comfy_mcp.comfyui.socket import Event, Frame, Socket, connected
+from comfy_mcp.comfyui.socket import Event, Frame, Socket
 from comfy_mcp.comfyui.translate import FOREIGN
 from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, TimedOut
 from comfy_mcp.jobs import BoundWorkflow, Graph, Output, Progress
@@ -136,7 +136,7 @@ class _Execution:
     async def _listen(self, ready: anyio.Event, client: list[str]) -> None:
         """Read the socket until it breaks; then the history alone tells, since events go to the id that is gone."""
         try:
-            async with connected(self._comfy.url, self._comfy.headers, self._comfy.timeouts.connect) as socket:
+            async with self._comfy.sockets.connected() as socket:
                 client[0] = socket.client_id
                 ready.set()
                 await self._read(socket)

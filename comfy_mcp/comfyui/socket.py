@@ -6,6 +6,7 @@ history says when a prompt is done. A client id is used once: ComfyUI forgets th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import uuid
@@ -17,10 +18,11 @@ from typing import Any, cast
 import anyio
 import websockets
 
-__all__ = ["Event", "Frame", "Socket", "connected"]
+__all__ = ["Event", "Frame", "Socket", "Sockets"]
 
 _MOST_FRAME = 256 * 2**20
 _CLOSE_SECONDS = 0.3
+_IDLE_SECONDS = 10.0
 _FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
 _PICTURE_WITH_METADATA = 4
 
@@ -49,6 +51,10 @@ class Socket:
         self.client_id = client_id
         self._connection = connection
 
+    @property
+    def open(self) -> bool:
+        return self._connection.state is websockets.State.OPEN
+
     async def __aiter__(self) -> AsyncGenerator[Event | Frame]:
         """Everything that arrives and can be understood; ends when the connection does."""
         async for message in self._connection:
@@ -56,31 +62,77 @@ class Socket:
             if read is not None:
                 yield read
 
-
-@asynccontextmanager
-async def connected(url: str, headers: dict[str, str], seconds: float) -> AsyncGenerator[Socket]:
-    """A socket under a fresh client id that has asked for previews with metadata."""
-    client_id = uuid.uuid4().hex
-    address = "ws" + url.removeprefix("http") + f"/ws?clientId={client_id}"
-    connection = await websockets.connect(
-        address,
-        additional_headers=headers,
-        open_timeout=seconds,
-        close_timeout=_CLOSE_SECONDS,
-        max_size=_MOST_FRAME,
-        compression=None,
-        ping_interval=15,
-        ping_timeout=15,
-        proxy=None,
-    )
-    try:
-        await connection.send(_FLAGS)
-        yield Socket(connection, client_id)
-    finally:
-        # Also when we are cancelled: a socket that nobody reads holds up everybody at the real ComfyUI.
+    async def close(self) -> None:
+        """Say goodbye, but do not wait long for the answer; also while the caller is being cancelled."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
-            await connection.close()
-        connection.transport.abort()
+            await self._connection.close()
+        self.abort()
+
+    def abort(self) -> None:
+        self._connection.transport.abort()
+
+
+class Sockets:
+    """Opens sockets, and keeps the last one open for the next run for a while: connecting costs as much as a small job.
+
+    A kept socket is the same connection under the same client id, not a new one under an old id.
+    """
+
+    def __init__(self, url: str, headers: dict[str, str], seconds: float) -> None:
+        self._url, self._headers, self._seconds = url, headers, seconds
+        self._idle: Socket | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncGenerator[Socket]:
+        """A socket for one run that has asked for previews with metadata."""
+        socket = self._take() or await self._open()
+        try:
+            yield socket
+        finally:
+            if socket.open and self._idle is None:
+                self._keep(socket)
+            else:
+                await socket.close()
+
+    async def close(self) -> None:
+        socket = self._take()
+        if socket is not None:
+            await socket.close()
+
+    async def _open(self) -> Socket:
+        client_id = uuid.uuid4().hex
+        connection = await websockets.connect(
+            "ws" + self._url.removeprefix("http") + f"/ws?clientId={client_id}",
+            additional_headers=self._headers,
+            open_timeout=self._seconds,
+            close_timeout=_CLOSE_SECONDS,
+            max_size=_MOST_FRAME,
+            # Unbounded, so that the library goes on reading while nobody waits for a message: a socket that is not
+            # read holds up everybody at the real ComfyUI. It is idle for seconds only.
+            max_queue=None,
+            compression=None,
+            ping_interval=15,
+            ping_timeout=15,
+            proxy=None,
+        )
+        await connection.send(_FLAGS)
+        return Socket(connection, client_id)
+
+    def _keep(self, socket: Socket) -> None:
+        self._idle = socket
+        self._expiry = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._drop)
+
+    def _take(self) -> Socket | None:
+        socket, self._idle = self._idle, None
+        if self._expiry is not None:
+            self._expiry.cancel()
+        return socket if socket is not None and socket.open else None
+
+    def _drop(self) -> None:
+        socket = self._take()
+        if socket is not None:
+            socket.abort()
 
 
 def _read_text(message: str) -> Event | None:

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +158,8 @@ class _Scene:
         for octave in range(6):
             cells = max(2, round(scale * 2**octave))
             points = self.random.standard_normal(cells + 2).astype(np.float32)
-            line = line + np.interp(self.x[0] * cells, np.arange(cells + 2), points) * 0.5**octave
+            heights = cast(Picture, np.interp(self.x[0] * cells, np.arange(cells + 2), points))  # pyright: ignore[reportUnknownMemberType]
+            line = line + heights * 0.5**octave
         return base + rough * line
 
     def compose(self) -> Picture:

@@ -187,7 +187,7 @@ class _Checker:
             return self._node(link[0])
         except (_Cycle, RecursionError):
             raise
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever is wrong inside is reported, as ComfyUI does
             # Under the id of the node that is broken, but with the input of the node that asked for it.
             more = {**extra, "exception_message": str(failure), "exception_type": type(failure).__name__}
             told = "Exception when validating inner node"

@@ -23,10 +23,12 @@ from comfy_mcp.errors import InternalError, Overloaded, SettingsError, Workbench
 from comfy_mcp.proxy.guard import Guard, Rules, failure_body
 from comfy_mcp.proxy.jobs import router
 from comfy_mcp.proxy.links import Links
-from comfy_mcp.server import Sessions, create_server
+from comfy_mcp.server.protocol import create_server
+from comfy_mcp.server.sessions import Sessions
 from comfy_mcp.settings import Settings, is_loopback
 from comfy_mcp.signing import Signer
-from comfy_mcp.tools import toolbox
+from comfy_mcp.tools.registry import Toolbox
+from comfy_mcp.tools.toolbox import toolbox
 from comfy_mcp.workbench import Workbench
 
 __all__ = ["create_app"]
@@ -49,7 +51,12 @@ def create_app(workbench: Workbench) -> ASGIApp:
         )
     signer = Signer.from_folder(settings.data)
     links = Links(settings, signer)
-    mcp = Sessions(create_server(toolbox(workbench), links.public), signer, max_body=settings.max_body)
+    tools = toolbox(workbench)
+
+    async def open_tools() -> Toolbox:
+        return tools
+
+    mcp = Sessions(create_server(open_tools, links.public), signer, max_body=settings.max_body)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

@@ -19,7 +19,7 @@ import comfy_mcp
 from comfy_mcp.content import Budget, error_result
 from comfy_mcp.errors import InternalError, WorkbenchError
 from comfy_mcp.jobs import Asset, Job
-from comfy_mcp.tools import Caller, Tool, Toolbox
+from comfy_mcp.tools.registry import Caller, Tool, Toolbox
 
 __all__ = ["Link", "create_server"]
 
@@ -36,20 +36,30 @@ _INSTRUCTIONS = (
 )
 
 
-def create_server(tools: Toolbox, link: Link) -> Server[Any]:
-    """A server over ``tools``, for any transport and any number of connections."""
+def create_server(open_tools: Callable[[], Awaitable[Toolbox]], link: Link) -> Server[Any]:
+    """A server for any transport and any number of connections.
+
+    The handshake needs no tools, so ``open_tools`` is awaited only by what does.
+    """
+    opened: list[Toolbox] = []
+
+    async def all_tools() -> Toolbox:
+        if not opened:
+            opened.append(await open_tools())
+        return opened[0]
 
     async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.listed for tool in tools.listed()])
+        return types.ListToolsResult(tools=[tool.listed for tool in (await all_tools()).listed()])
 
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        tools = await all_tools()
         tool = tools.find(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name[:64]!r}.")
         return await _answer(tools, tool, _caller(tools, link, ctx), params.arguments or {})
 
     def schema(name: str) -> Mapping[str, Any] | None:
-        tool = tools.find(name)
+        tool = opened[0].find(name) if opened else None
         return None if tool is None else tool.schema
 
     return Server(

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
 
 from comfy_mcp.content import Budget
 from comfy_mcp.jobs import Job
-from comfy_mcp.workbench import Workbench
+
+if TYPE_CHECKING:
+    from comfy_mcp.workbench import Workbench
 
 __all__ = ["Caller", "Tool", "Toolbox", "wire_size"]
 
@@ -33,7 +35,7 @@ class Caller:
     on_change: Callable[[Job], Awaitable[None]] = _nobody_listens
 
 
-Run = Callable[[Workbench, Caller, Mapping[str, Any]], Awaitable[types.CallToolResult]]
+Run = Callable[["Workbench", Caller, Mapping[str, Any]], Awaitable[types.CallToolResult]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def _app(server: Scripted) -> Starlette:
                 if prompt_id in server.pending:
                     server.pending.remove(prompt_id)
             return Response()
-        items = [[number, prompt_id, {}, {}, []] for number, prompt_id in enumerate(server.pending)]
+        items: list[Any] = [[number, prompt_id, {}, {}, []] for number, prompt_id in enumerate(server.pending)]
         return JSONResponse({"queue_running": items[:1], "queue_pending": items[1:]})
 
     async def history(request: Request) -> Response:

@@ -263,7 +263,7 @@ async def test_a_page_of_another_origin_is_refused(engine: Peer) -> None:
 def _shape(spec: list[Any]) -> Any:
     """Type and limits of an input; choices that are files differ from machine to machine."""
     kind = "COMBO" if isinstance(spec[0], list) else spec[0]
-    options = spec[1] if len(spec) > 1 else {}
+    options: dict[str, Any] = spec[1] if len(spec) > 1 else {}
     return kind, {key: options[key] for key in ("default", "min", "max", "step") if key in options and kind != "COMBO"}
 
 

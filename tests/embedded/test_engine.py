@@ -123,6 +123,7 @@ async def test_previews_come_in_the_form_that_was_asked_for(embedded_url: str) -
 async def test_an_interrupt_stops_a_sampler_between_two_steps(slow_url: str) -> None:
     async with peer(slow_url) as engine:
         graph = painting("procedural-sd15.safetensors", steps=500)
+        prompt_id, events = "", list[tuple[str, dict[str, Any]]]()
         with anyio.fail_after(20):
             async with anyio.create_task_group() as tasks:
 

@@ -185,7 +185,11 @@ async def test_the_official_client_calls_and_hears_progress(url: str, mode: Any)
 async def test_leaving_a_modern_call_stops_its_tool(url: str, seen: Seen) -> None:
     with anyio.fail_after(10):
         async with Client(url) as chat, anyio.create_task_group() as tasks:
-            tasks.start_soon(chat.call_tool, "hang", {})
+
+            async def hang() -> None:
+                await chat.call_tool("hang", {})
+
+            tasks.start_soon(hang)
             await seen.started.wait()
             tasks.cancel_scope.cancel()
         await seen.cancelled.wait()

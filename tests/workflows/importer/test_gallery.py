@@ -48,7 +48,7 @@ def test_the_gallery_converts_or_is_refused_with_the_reason(info: ObjectInfo) ->
         converted += 1
         for node, input_name, link in links_in(imported.graph):
             taken = info.node(imported.graph[node]["class_type"]).input(input_name)
-            given = info.node(imported.graph[link[0]]["class_type"]).outputs[link[1]]
+            given: str = info.node(imported.graph[link[0]]["class_type"]).outputs[link[1]]
             wanted = taken.type if taken is not None else "*"
             assert wanted == "*" or given == "*" or set(wanted.split(",")) & set(given.split(",")), (
                 name,
