@@ -43,7 +43,9 @@ async def _demo(settings: Settings, prompt: str, out: Path) -> None:
         async with Workbench.open(served) as workbench, listening(workbench) as address:
             text, picture = await _call(f"{address}/mcp", prompt)
     path = await _saved(picture, out)
-    click.echo(f"\n{text}\n\nThe picture: {path}\n")
+    # The link in the answer led to this demo's own server, which is gone.
+    told = "\n".join(line for line in text.splitlines() if "http" not in line)
+    click.echo(f"\n{told}\n\nThe picture: {path}\n")
     click.echo(snippets(settings))
 
 
@@ -91,7 +93,7 @@ async def _call(url: str, prompt: str) -> tuple[str, bytes]:
 
     click.echo(f"Calling the tool txt2img at {url} …")
     async with Client(url) as chat:
-        arguments = {"prompt": prompt, "width": 768, "height": 512, "style": "cinematic"}
+        arguments = {"prompt": prompt, "width": 768, "height": 512, "style": "photographic"}
         result = await chat.call_tool("txt2img", arguments, progress_callback=show)
     click.echo()
     text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))

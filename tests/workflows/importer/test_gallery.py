@@ -48,7 +48,8 @@ def test_the_gallery_converts_or_is_refused_with_the_reason(info: ObjectInfo) ->
         converted += 1
         for node, input_name, link in links_in(imported.graph):
             taken = info.node(imported.graph[node]["class_type"]).input(input_name)
-            given: str = info.node(imported.graph[link[0]]["class_type"]).outputs[link[1]]
+            source, slot = str(link[0]), int(link[1])
+            given = info.node(imported.graph[source]["class_type"]).outputs[slot]
             wanted = taken.type if taken is not None else "*"
             assert wanted == "*" or given == "*" or set(wanted.split(",")) & set(given.split(",")), (
                 name,
