@@ -78,32 +78,29 @@ class Execution:
     """Runs jobs one after the other, and keeps what the last one made."""
 
     def __init__(self, nodes: Mapping[str, NodeClass], host: Host, send: Send, send_picture: SendPicture) -> None:
-        self._nodes, self._host, self._send, self._send_picture = nodes, host, send, send_picture
-        self._cache: dict[str, _Made] = {}
+        self.nodes, self.host, self.send, self.send_picture = nodes, host, send, send_picture
+        self.cache: dict[str, _Made] = {}
 
     def forget(self) -> None:
         """Empty the cache, as `/free` asks."""
-        self._cache.clear()
+        self.cache.clear()
 
     def run(self, job: Job) -> Finished:
         """Run a job to its end; never raises for what a node did."""
-        return _Run(job, self._nodes, self._host, self._cache, self._send, self._send_picture).to_the_end()
+        return _Run(self, job).to_the_end()
 
 
 class _Run:
-    def __init__(
-        self, job: Job, nodes: Mapping[str, NodeClass], host: Host, cache: dict[str, _Made], send: Send,
-        send_picture: SendPicture,
-    ) -> None:  # fmt: skip
-        self._job, self._nodes, self._host, self._cache = job, nodes, host, cache
-        self._send, self._send_picture = send, send_picture
+    def __init__(self, execution: Execution, job: Job) -> None:
+        self._job, self._nodes, self._host, self._cache = job, execution.nodes, execution.host, execution.cache
+        self._send, self._send_picture = execution.send, execution.send_picture
         self._finished = Finished()
         self._keys: dict[str, str] = {}
         self._executed: list[str] = []
         self._states: dict[str, dict[str, Any]] = {}
         self._node = ""
-        host.prompt, host.extra = job.graph, job.extra.get("extra_pnginfo") or {}
-        host.on_step, host.on_frame = self._stepped, self._framed
+        self._host.prompt, self._host.extra = job.graph, job.extra.get("extra_pnginfo") or {}
+        self._host.on_step, self._host.on_frame = self._stepped, self._framed
 
     def _tell(self, kind: str, **data: Any) -> None:
         told = {**data, "prompt_id": self._job.prompt_id}

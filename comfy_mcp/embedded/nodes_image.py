@@ -283,7 +283,7 @@ class ImageCompositeMasked:
         }
 
     def run(
-        self, destination: Array, source: Array, x: int, y: int, resize_source: bool, mask: Array | None = None
+        self, destination: Array, source: Array, *, x: int, y: int, resize_source: bool, mask: Array | None = None
     ) -> tuple[Array]:
         found = destination.copy()
         height, width = found.shape[1:3]

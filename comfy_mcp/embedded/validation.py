@@ -149,14 +149,15 @@ class _Checker:
         valid = True
         for section in ("required", "optional"):
             for name, spec in sections.get(section, {}).items():
-                valid &= self._input(node, name, spec, given, section == "required", name in named)
+                valid &= self._input(node, name, spec, section == "required", name in named)
         if valid and checks is not None:
             valid = self._custom(node, checks, given, named)
         self._path.discard(node)
         self._valid[node] = valid and node not in self.errors
         return self._valid[node]
 
-    def _input(self, node: str, name: str, spec: list[Any], given: dict[str, Any], required: bool, own: bool) -> bool:
+    def _input(self, node: str, name: str, spec: list[Any], required: bool, own: bool) -> bool:
+        given = self._graph[node]["inputs"]
         config = [spec[0], spec[1] if len(spec) > 1 else {}]
         if name not in given:
             if required:
