@@ -100,7 +100,7 @@ class _Run:
         self._states: dict[str, dict[str, Any]] = {}
         self._node = ""
         self._host.prompt, self._host.extra = job.graph, job.extra.get("extra_pnginfo") or {}
-        self._host.on_step, self._host.on_frame = self._stepped, self._framed
+        self._host.on_step, self._host.on_frame, self._host.previewed = self._stepped, self._framed, 0.0
 
     def _tell(self, kind: str, **data: Any) -> None:
         told = {**data, "prompt_id": self._job.prompt_id}

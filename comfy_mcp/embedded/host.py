@@ -11,6 +11,7 @@ import json
 import random
 import string
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 __all__ = ["NOTICE", "Host", "Interrupted", "to_image"]
+
+_PREVIEW_SECONDS = 0.05
+"""Least time between two previews: steps here are far quicker than anybody looks."""
 
 NOTICE = "procedural preview, not a diffusion model"
 
@@ -46,6 +50,7 @@ class Host:
         default_factory=lambda: "ComfyUI_temp_" + "".join(random.choices(string.ascii_lowercase, k=5))
     )
     _counters: dict[str, int] = field(default_factory=dict[str, int])
+    previewed: float = 0.0
 
     def __post_init__(self) -> None:
         for kind in ("input", "output", "temp"):
@@ -76,6 +81,10 @@ class Host:
         """
         if self.stop.wait(self.step_delay) if self.step_delay else self.stop.is_set():
             raise Interrupted
+        if time.monotonic() - self.previewed < _PREVIEW_SECONDS:
+            preview = None
+        elif preview is not None:
+            self.previewed = time.monotonic()
         self.on_step(value, maximum, preview)
 
     def save(

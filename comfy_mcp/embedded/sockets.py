@@ -1,7 +1,7 @@
 """The WebSockets: who is connected, and what each is owed.
 
-Owns framing and the per-socket queues. They are bounded and a socket that does not read is dropped: the real ComfyUI
-waits for it instead, and everybody with it.
+Owns framing and the per-socket queues. They are bounded, and a socket that does not read loses progress and previews:
+the real ComfyUI waits for it instead, and everybody with it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 __all__ = ["Sockets"]
 
 _MOST_WAITING = 1_000
+_LOSSY = frozenset({"progress", "progress_state"})
 _LEGACY_PICTURE, _PICTURE_WITH_METADATA = 1, 4
 _FORMATS = {"image/jpeg": ("JPEG", 1), "image/png": ("PNG", 2)}
 
@@ -29,11 +30,12 @@ class _Client:
         self.queue: asyncio.Queue[str | bytes] = asyncio.Queue(_MOST_WAITING)
         self.metadata = False
 
-    def put(self, message: str | bytes) -> None:
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            self.queue = asyncio.Queue(1)
+    def put(self, message: str | bytes, *, vital: bool = True) -> None:
+        if self.queue.full():
+            if not vital:
+                return
+            self.queue.get_nowait()
+        self.queue.put_nowait(message)
 
 
 class Sockets:
@@ -86,7 +88,7 @@ class Sockets:
         message = _text(kind, data)
         for sid, each in list(self._clients.items()):
             if client is None or sid == client:
-                each.put(message)
+                each.put(message, vital=kind not in _LOSSY)
 
     def send_picture(self, picture: Image.Image, told: dict[str, Any], client: str | None) -> None:
         """Send a picture in the form that each client asked for; to all when the prompt named no client."""
@@ -98,10 +100,10 @@ class Sockets:
         legacy = struct.pack(">II", _LEGACY_PICTURE, number) + data
         for sid, each in list(self._clients.items()):
             if sid == client:
-                each.put(modern if each.metadata else legacy)
+                each.put(modern if each.metadata else legacy, vital=told["image_type"] == "image/png")
             elif client is None:
                 # The real server cannot know what strangers negotiated, and sends them the old form.
-                each.put(legacy)
+                each.put(legacy, vital=False)
 
 
 def _text(kind: str, data: dict[str, Any]) -> str:

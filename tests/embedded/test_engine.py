@@ -104,7 +104,7 @@ async def test_previews_come_in_the_form_that_was_asked_for(embedded_url: str) -
     for modern in (True, False):
         client = uuid.uuid4().hex
         address = embedded_url.replace("http", "ws", 1) + f"/ws?clientId={client}"
-        async with websockets.connect(address, max_size=None, proxy=None) as socket:
+        async with websockets.connect(address, max_size=None, proxy=None, close_timeout=0.2) as socket:
             if modern:
                 flags = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
                 await socket.send(json.dumps(flags))
@@ -154,7 +154,10 @@ async def test_a_client_that_does_not_read_holds_up_nobody() -> None:
     with running_engine() as engine:
         deaf = uuid.uuid4().hex
         address = engine.url.replace("http", "ws", 1) + f"/ws?clientId={deaf}"
-        async with websockets.connect(address, max_queue=1, proxy=None), httpx.AsyncClient(base_url=engine.url) as http:
+        async with (
+            websockets.connect(address, max_queue=1, proxy=None, close_timeout=0.2),
+            httpx.AsyncClient(base_url=engine.url) as http,
+        ):
             graph = painting("procedural-sd15.safetensors", steps=400)
             await http.post("/prompt", json={"prompt": graph, "client_id": deaf})
             async with peer(engine.url) as other:
