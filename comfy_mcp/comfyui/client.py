@@ -123,7 +123,7 @@ class ComfyUI:
             raise TooLarge("The workflow is larger than ComfyUI accepts.", hint="Start it with --max-upload-size.")
         if answer.status_code in (401, 403):
             raise BackendError(
-                f"ComfyUI at {self.url} refuses us with status {answer.status_code}.",
+                f"ComfyUI at {self.url} does not let us in.",
                 hint="Set WORKBENCH_COMFYUI_AUTHORIZATION if a proxy in front of it asks for a token.",
             )
         if not answer.is_success:
