@@ -124,7 +124,8 @@ class Dispatcher:
         """Run the attempt to its end; None when the job is back in the queue."""
         job = attempt.job
         try:
-            run = Run(attempt.id, job.bound, await self._pictures(job), self._limits.timeout)
+            timeout = job.bound.timeout or self._limits.timeout
+            run = Run(attempt.id, job.bound, await self._pictures(job), timeout)
             result = await how(self._backend.client, run, on_progress=partial(self._progressed, attempt))
             return await self._kept(job, result)
         except BackendUnavailable as failure:

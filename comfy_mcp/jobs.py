@@ -78,6 +78,7 @@ class BoundWorkflow:
     ``values`` are the validated parameters, defaults and drawn seed included. ``parameters`` maps
     ``"<node id>.<input>"`` to the parameter bound there, so that a failure names what the person can change.
     ``keep_in_comfyui`` leaves the saving nodes as they are, so that the files also land in ComfyUI's output folder.
+    ``timeout`` is seconds for one run, None for the setting's.
     """
 
     graph: Graph
@@ -86,6 +87,7 @@ class BoundWorkflow:
     parameters: dict[str, str] = field(default_factory=dict[str, str])
     keep_in_comfyui: bool = False
     capture: str = "preview"
+    timeout: float | None = None
     warnings: tuple[str, ...] = ()
 
 

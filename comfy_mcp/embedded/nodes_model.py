@@ -105,6 +105,14 @@ def _named(name: str) -> tuple[Model]:
     return (Model(name),)
 
 
+def _vae(vae_name: str) -> tuple[Model]:
+    return _named(vae_name)
+
+
+def _upscaler(model_name: str) -> tuple[Model]:
+    return _named(model_name)
+
+
 LATENT_SIDE = {"default": 512, "min": 16, "max": 16384, "step": 8}
 SD3_SIDE = {"default": 1024, "min": 16, "max": 16384, "step": 16}
 BATCH = {"default": 1, "min": 1, "max": 4096}
@@ -145,7 +153,7 @@ _ALL = (
         lambda clip_name1, clip_name2, type, device="default": (Model(clip_name1, (clip_name2,)),),
         CATEGORY="advanced/loaders", sections={"optional": {"device": DEVICE}},
     ),
-    _node("VAELoader", ("VAE",), {"vae_name": ("models:vae",)}, _named, CATEGORY="loaders", DISPLAY_NAME="Load VAE"),
+    _node("VAELoader", ("VAE",), {"vae_name": ("models:vae",)}, _vae, CATEGORY="loaders", DISPLAY_NAME="Load VAE"),
     _node(
         "LoraLoader", ("MODEL", "CLIP"),
         {
@@ -226,7 +234,7 @@ _ALL = (
         _scaled_by, CATEGORY="latent", DISPLAY_NAME="Upscale Latent By",
     ),
     _node(
-        "UpscaleModelLoader", ("UPSCALE_MODEL",), {"model_name": ("models:upscale_models",)}, _named,
+        "UpscaleModelLoader", ("UPSCALE_MODEL",), {"model_name": ("models:upscale_models",)}, _upscaler,
         CATEGORY="loaders", DISPLAY_NAME="Load Upscale Model",
     ),
     _node(

@@ -1,7 +1,7 @@
 """Values into a graph: every parameter validated and put in its places, nothing else touched.
 
 Owns the order of precedence (argument, then style, then default) and the drawing of seeds. A bind replaces one literal
-by another; no value can change a class or a link.
+by another; no value can change a class or a link. Called by the workbench and the doctor.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from comfy_mcp.errors import InvalidParameter, MissingModel, nearest
-from comfy_mcp.jobs import BoundWorkflow, Upload
+from comfy_mcp.jobs import BoundWorkflow, Graph, Upload
+from comfy_mcp.workflows.choices import default_choice
 from comfy_mcp.workflows.manifest import Parameter
-from comfy_mcp.workflows.object_info import ObjectInfo
+from comfy_mcp.workflows.object_info import InputInfo, ObjectInfo
 from comfy_mcp.workflows.styles import Style
 from comfy_mcp.workflows.template import Template
-from comfy_mcp.workflows.values import checked
+from comfy_mcp.workflows.values import checked, on_grid, seed_range
 
-__all__ = ["bind", "draw_seed", "offered"]
+__all__ = ["bind", "offered", "random_seed"]
 
 
-def draw_seed() -> int:
+def random_seed() -> int:
     """A random seed of 32 bits: chats written in JavaScript keep it exactly, unlike one of 64."""
     return secrets.randbelow(2**32)
 
@@ -33,9 +35,13 @@ def bind(
     *,
     style: Style | None = None,
     object_info: ObjectInfo | None = None,
-    seed: Callable[[], int] = draw_seed,
+    draw_seed: Callable[[], int] = random_seed,
 ) -> BoundWorkflow:
-    """The graph with every value in its place. ``None`` and "" count as not given, but for texts.
+    """The graph with every value in its place. ``None`` counts as not given, so does "" but for a text; a seed of -1
+    is drawn. Whole numbers between two steps go down to the lower one, with a warning: ComfyUI does not check steps,
+    and some nodes fail on what is between. A value of a style that does not fit here is left out, with a warning.
+
+    Without ``object_info`` nothing is known of choices, and a model that is not given stays as in the graph.
 
     Raises:
         InvalidParameter: a value that the parameter does not take, an unknown one, or one that is missing.
@@ -43,44 +49,10 @@ def bind(
         MissingModel: a model is needed and this ComfyUI offers none.
     """
     _refuse_unknown(template, values, style)
-    warnings: list[str] = []
-    resolved: dict[str, Any] = {}
-    for name, parameter in template.parameters.items():
-        given = _given(template, name, parameter, values, style)
-        if given is None and parameter.type == "seed":
-            given = seed()
-        choices = offered(parameter, object_info)
-        if given is None:
-            given = _first_offered(name, parameter, choices)
-        resolved[name] = _stepped(name, parameter, checked(name, parameter, given, choices=choices), warnings)
-    return _placed(template, resolved, _styled(template, resolved, style), warnings)
-
-
-def _refuse_unknown(template: Template, values: Mapping[str, Any], style: Style | None) -> None:
-    for name in values:
-        if name not in template.parameters:
-            alike = nearest(name, template.parameters)
-            hint = f"Nearest: {', '.join(alike)}." if alike else f"It takes: {', '.join(template.parameters)}."
-            raise InvalidParameter(
-                name[:64], f"{template.id} has no parameter {name[:64]!r}.", hint=hint, nearest=alike
-            )
-    if style is not None and not template.takes_style:
-        raise InvalidParameter("style", f"{template.id} has no prompt for a style.", hint="Leave the style out.")
-
-
-def _given(template: Template, name: str, parameter: Parameter, values: Mapping[str, Any], style: Style | None) -> Any:
-    value = values.get(name)
-    if value == "" and parameter.type != "text":
-        value = None
-    if parameter.type == "seed" and value in (-1, "-1"):
-        value = None
-    if value is None and style is not None:
-        value = style.overrides.get(name)
-    if value is None:
-        value = parameter.default
-    if value is None and parameter.required:
-        raise InvalidParameter(name, f"{name} is missing.", hint=parameter.help or f"{template.id} needs it.")
-    return value
+    resolver = _Resolver(template, values, style, object_info, draw_seed)
+    resolved = {name: resolver.resolve(name, parameter) for name, parameter in template.parameters.items()}
+    graph = _completed(template.graph, object_info)
+    return _placed(template, graph, resolved, _painted(template, resolved, style), tuple(resolver.warnings))
 
 
 def offered(parameter: Parameter, object_info: ObjectInfo | None) -> tuple[Any, ...] | None:
@@ -92,41 +64,126 @@ def offered(parameter: Parameter, object_info: ObjectInfo | None) -> tuple[Any, 
     return object_info.choices(parameter.choices_from)
 
 
-def _first_offered(name: str, parameter: Parameter, choices: tuple[Any, ...] | None) -> Any:
-    if not choices:
-        raise MissingModel(
-            f"ComfyUI offers nothing for {name}.",
-            hint=f"Put a file for {parameter.choices_from} into ComfyUI's models folder.",
-            parameter=name,
-        )
-    return choices[0]
+def _refuse_unknown(template: Template, values: Mapping[str, Any], style: Style | None) -> None:
+    if style is not None and not template.takes_style:
+        raise InvalidParameter("style", f"{template.id} has no prompt for a style.", hint="Leave the style out.")
+    for name in values:
+        if name in template.parameters:
+            continue
+        told = f"{template.id} has no parameter {name[:64]!r}."
+        if name == "style":
+            raise InvalidParameter(name, told, hint="A style is named beside the values, not among them.")
+        alike = nearest(name[:64], template.parameters)
+        hint = f"Nearest: {', '.join(alike)}." if alike else f"It takes: {', '.join(template.parameters) or 'none'}."
+        raise InvalidParameter(name[:64], told, hint=hint, nearest=alike)
 
 
-def _stepped(name: str, parameter: Parameter, value: Any, warnings: list[str]) -> Any:
-    """Whole numbers fall on the grid: ComfyUI itself does not check it, and some nodes fail on what is between."""
-    if parameter.type != "int" or parameter.step is None:
+@dataclass
+class _Resolver:
+    template: Template
+    values: Mapping[str, Any]
+    style: Style | None
+    info: ObjectInfo | None
+    draw_seed: Callable[[], int]
+    warnings: list[str] = field(default_factory=list[str])
+
+    def resolve(self, name: str, parameter: Parameter) -> Any:
+        """The value of a parameter: what was given, else the style's, else the default."""
+        choices = offered(parameter, self.info)
+        given = self._given(name, parameter)
+        if parameter.type == "seed" and _is_drawn(given):
+            value = self._drawn(parameter)
+        elif given is not None:
+            value = checked(name, parameter, given, choices=choices)
+        else:
+            value = self._from_style(name, parameter, choices)
+            value = self._default(name, parameter, choices) if value is None else value
+        if parameter.type != "int":
+            return value
+        rounded = on_grid(parameter, value)
+        if rounded != value:
+            self.warnings.append(f"{name} was rounded from {value} to {rounded}: it goes in steps of {parameter.step}.")
+        return rounded
+
+    def _given(self, name: str, parameter: Parameter) -> Any:
+        value = self.values.get(name)
+        if isinstance(value, str) and not value.strip() and parameter.type != "text":
+            return None
         return value
-    origin, step = int(parameter.min or 0), int(parameter.step)
-    rounded = origin + (value - origin) // step * step
-    if rounded != value:
-        warnings.append(f"{name} was rounded from {value} to {rounded}, a multiple of {step}.")
-    return rounded
+
+    def _from_style(self, name: str, parameter: Parameter, choices: tuple[Any, ...] | None) -> Any:
+        value = None if self.style is None else self.style.overrides.get(name)
+        if value is None:
+            return None
+        try:
+            return checked(name, parameter, value, choices=choices)
+        except (InvalidParameter, MissingModel):
+            self.warnings.append(f"The style's {name} ({value}) does not fit this template and was left out.")
+            return None
+
+    def _default(self, name: str, parameter: Parameter, choices: tuple[Any, ...] | None) -> Any:
+        if parameter.type == "seed" and (parameter.default is None or _is_drawn(parameter.default)):
+            return self._drawn(parameter)
+        if parameter.required:
+            raise InvalidParameter(name, f"{name} is missing.", hint=parameter.help or f"{self.template.id} needs it.")
+        if parameter.type not in ("enum", "model"):
+            return checked(name, parameter, parameter.default, choices=None)
+        if choices is not None:
+            return checked(name, parameter, default_choice(name, parameter, choices), choices=choices)
+        # Nobody can say what is offered, so what the author of the template wrote stands.
+        place = parameter.bind[0]
+        written = self.template.graph[place.node]["inputs"][place.input]
+        return written if parameter.type == "model" or parameter.default is None else parameter.default
+
+    def _drawn(self, parameter: Parameter) -> int:
+        low, high = seed_range(parameter)
+        return low + self.draw_seed() % (high - low + 1)
 
 
-def _styled(template: Template, resolved: Mapping[str, Any], style: Style | None) -> dict[str, Any]:
+def _is_drawn(value: Any) -> bool:
+    return not isinstance(value, bool) and (value == -1 or (isinstance(value, str) and value.strip() == "-1"))
+
+
+def _painted(template: Template, resolved: Mapping[str, Any], style: Style | None) -> dict[str, Any]:
     """What goes into the graph, where it differs from what the person gave."""
     if style is None:
         return {}
-    painted = {"prompt": style.around(resolved["prompt"])}
-    if "negative" in resolved:
-        painted["negative"] = style.against(resolved["negative"])
-    return painted
+    texts = {name: resolved[name] for name, told in template.parameters.items() if told.type == "text"}
+    prompt, negative = style.apply(texts["prompt"], texts.get("negative", ""))
+    return {"prompt": prompt, **({"negative": negative} if "negative" in texts else {})}
+
+
+def _completed(graph: Graph, object_info: ObjectInfo | None) -> Graph:
+    """A copy of the graph in which inputs that a node gained since the export have their default, as on the canvas."""
+    completed = copy.deepcopy(graph)
+    if object_info is None:
+        return completed
+    for content in completed.values():
+        if not object_info.has(content["class_type"]):
+            continue
+        for told in object_info.node(content["class_type"]).inputs:
+            if told.required and told.name not in content["inputs"]:
+                default = _widget_default(told)
+                if default is not None:
+                    content["inputs"][told.name] = default
+    return completed
+
+
+def _widget_default(told: InputInfo) -> Any:
+    if not told.is_plain or told.forced:
+        return None
+    if told.type == "COMBO" and told.choices is not None:
+        return told.default if told.default in told.choices else next(iter(told.choices), None)
+    return told.default if isinstance(told.default, str | bool | int | float) else None
 
 
 def _placed(
-    template: Template, resolved: dict[str, Any], painted: Mapping[str, Any], warnings: list[str]
+    template: Template,
+    graph: Graph,
+    resolved: dict[str, Any],
+    painted: Mapping[str, Any],
+    warnings: tuple[str, ...],
 ) -> BoundWorkflow:
-    graph = copy.deepcopy(template.graph)
     uploads: list[Upload] = []
     places: dict[str, str] = {}
     for name, parameter in template.parameters.items():
@@ -143,5 +200,6 @@ def _placed(
         parameters=places,
         keep_in_comfyui=template.manifest.keep_in_comfyui,
         capture=template.manifest.capture,
-        warnings=tuple(warnings),
+        timeout=template.manifest.timeout,
+        warnings=warnings,
     )

@@ -1,21 +1,23 @@
 """All templates and styles of some folders. A folder that cannot be used is a diagnostic, never a crash.
 
 Owns the finding, on disk and in the installed package. Later folders win, so that a person can replace a shipped one.
+Used by the workbench, which loads it again when its fingerprint changes, and by the command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from comfy_mcp.errors import NotFound, TemplateError, nearest
-from comfy_mcp.workflows.styles import Style, load_styles
+from comfy_mcp.workflows.styles import Style, read_styles
 from comfy_mcp.workflows.template import Template, load_template
 
 __all__ = ["Catalogue", "Diagnostic", "shipped_folder"]
 
-Fingerprint = tuple[tuple[str, int], ...]
+Fingerprint = tuple[tuple[str, int, int], ...]
+_STYLES, _FILES = "styles.toml", ("manifest.toml", "workflow.json")
 
 
 def shipped_folder() -> Path:
@@ -26,7 +28,7 @@ def shipped_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """``fatal`` means that the template or style file is not there for anybody."""
+    """``fatal`` means that the template or style is not there for anybody."""
 
     template: str
     told: str
@@ -47,38 +49,31 @@ class Catalogue:
 
     @classmethod
     def load(cls, folders: Iterable[Path]) -> Catalogue:
+        """Everything that can be used in these folders; of two with one id, that of the later folder.
+
+        A folder that does not exist is empty: a person's own is made when the first template is written.
+        """
         folders = tuple(folders)
+        # Taken first: what changes while the files are read is then noticed the next time.
         seen = cls.fingerprint(folders)
-        templates: dict[str, Template] = {}
-        styles: dict[str, Style] = {}
-        told: list[Diagnostic] = []
+        shelf = _Shelf()
         for folder in folders:
-            shipped = folder == shipped_folder()
-            try:
-                styles |= load_styles(folder / "styles.toml")
-            except TemplateError as failure:
-                told.append(Diagnostic("styles", str(failure)))
-            for place in _folders_in(folder):
-                try:
-                    template = load_template(place, shipped=shipped)
-                except TemplateError as failure:
-                    told.append(Diagnostic(place.name, str(failure)))
-                    continue
-                if template.id in templates:
-                    told.append(Diagnostic(template.id, "Your own template replaces this one.", fatal=False))
-                templates[template.id] = template
-        return cls(templates, styles, tuple(told), seen)
+            shelf.add(folder, shipped=folder == shipped_folder())
+        return cls(shelf.templates, shelf.styles, tuple(shelf.diagnostics), seen)
 
     @staticmethod
     def fingerprint(folders: Iterable[Path]) -> Fingerprint:
         """Changes when a file of a template or style is added, changed or removed."""
-        files = [
-            path
-            for folder in folders
-            for place in (folder, *_folders_in(folder))
-            for path in (place / "manifest.toml", place / "workflow.json", place / "styles.toml")
-        ]
-        return tuple((str(path), path.stat().st_mtime_ns) for path in files if path.is_file())
+        found: list[tuple[str, int, int]] = []
+        for folder in folders:
+            places, _ = _folders_in(folder)
+            for path in (folder / _STYLES, *(place / name for place in places for name in _FILES)):
+                try:
+                    status = path.stat()
+                except OSError:
+                    continue
+                found.append((str(path), status.st_mtime_ns, status.st_size))
+        return tuple(found)
 
     def get(self, name: str) -> Template:
         """The template of this id. Raises NotFound with the nearest ids."""
@@ -93,15 +88,55 @@ class Catalogue:
         return self.styles[name]
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+@dataclass
+class _Shelf:
+    templates: dict[str, Template] = field(default_factory=dict[str, Template])
+    styles: dict[str, Style] = field(default_factory=dict[str, Style])
+    diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def add(self, folder: Path, *, shipped: bool) -> None:
+        self._add_styles(folder)
+        places, problem = _folders_in(folder)
+        if problem:
+            self.diagnostics.append(Diagnostic(folder.name, problem))
+        for place in places:
+            try:
+                template = load_template(place, shipped=shipped)
+            except TemplateError as failure:
+                kept = " The other one of this id stays." if place.name in self.templates else ""
+                self.diagnostics.append(Diagnostic(place.name, f"{failure}{kept}"))
+                continue
+            if template.id in self.templates:
+                self._note_replaced(template.id)
+            self.templates[template.id] = template
+
+    def _add_styles(self, folder: Path) -> None:
+        try:
+            styles, problems = read_styles(folder / _STYLES)
+        except TemplateError as failure:
+            styles, problems = {}, [str(failure)]
+        self.styles |= styles
+        self.diagnostics += [Diagnostic("styles", problem) for problem in problems]
+
+    def _note_replaced(self, name: str) -> None:
+        what = "the shipped one" if self.templates[name].shipped else "that of an earlier folder"
+        self.diagnostics.append(Diagnostic(name, f"Your own template replaces {what}.", fatal=False))
+
+
+def _folders_in(folder: Path) -> tuple[list[Path], str]:
+    """The template folders, and what is wrong when the folder is there but cannot be listed."""
+    try:
+        named = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+        return [path for path in named if path.is_dir()], ""
+    except FileNotFoundError:
+        return [], ""
+    except OSError as failure:
+        return [], f"The folder cannot be read: {failure.strerror}."
 
 
 def _not_found(what: str, name: str, known: Iterable[str]) -> NotFound:
     names = list(known)
-    alike = nearest(name, names) or names[:8]
+    alike = nearest(name[:64], names) or names[:8]
     return NotFound(
         f"There is no {what} {name[:64]!r}.", hint=f"Nearest: {', '.join(alike)}." if alike else "", nearest=alike
     )

@@ -1,6 +1,7 @@
 """What a ComfyUI offers: its node classes with inputs, ranges and choices, read from `GET /object_info`.
 
-Owns the two spellings of a choice list and the order of widgets; no workflow. Anyone in this package may use it.
+Owns the two spellings of a choice list, the order of widgets and the inputs that unfold into others; no workflow.
+Anyone in this package may use it.
 """
 
 from __future__ import annotations
@@ -14,46 +15,34 @@ from comfy_mcp.errors import MissingNode, nearest
 
 __all__ = ["InputInfo", "NodeInfo", "ObjectInfo"]
 
-_WIDGETS = frozenset(
-    [
-        "INT",
-        "FLOAT",
-        "STRING",
-        "BOOLEAN",
-        "COMBO",
-        "MARKDOWN",
-        "COLOR",
-        "IMAGEUPLOAD",
-        "FILEUPLOAD",
-        "IMAGECOMPARE",
-        "TREESELECT",
-        "MULTISELECT",
-        "CHART",
-        "GALLERIA",
-        "SELECTBUTTON",
-        "TEXTAREA",
-        "LOAD_3D",
-        "LOAD_3D_ANIMATION",
-        "PREVIEW_3D",
-        "PREVIEW_3D_ANIMATION",
-        "AUDIO_UI",
-        "AUDIOUPLOAD",
-        "AUDIO_RECORD",
-        "WEBCAM",
-    ]
-)
+_PLAIN = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "MARKDOWN", "TEXTAREA")
+_CHOOSERS = ("CHART", "COLOR", "COLORS", "CURVE", "GALLERIA", "MULTISELECT", "RANGE", "SELECTBUTTON", "TREESELECT")
+_PAINTERS = ("BOUNDING_BOX", "BOUNDING_BOXES", "COMPOSITOR", "IMAGECOMPARE", "PAINTER", "VIDEO_EDIT")
+_PREVIEWS = ("LIGHT_INFO_PREVIEW", "PREVIEW_3D", "PREVIEW_3D_ANIMATION", "RESOLUTION_PREVIEW")
+_UPLOADS = ("AUDIOUPLOAD", "AUDIO_UI", "FILEUPLOAD", "IMAGEUPLOAD")
+_CAPTURES = ("AUDIO_RECORD", "LOAD_3D", "LOAD_3D_ANIMATION", "WEBCAM")
+_UNSAVED = ("IMAGECOMPARE", "RESOLUTION_PREVIEW")
+_WIDGETS = frozenset(_PLAIN + _CHOOSERS + _PAINTERS + _PREVIEWS + _UPLOADS + _CAPTURES)
 _SEEDS = frozenset({"seed", "noise_seed"})
+_BRANCHING = "COMFY_DYNAMICCOMBO_V3"
+_GROUPS = frozenset({"COMFY_AUTOGROW_V3", "COMFY_DYNAMICGROUP_V3"})
+_MATCHING = "COMFY_MATCHTYPE_V3"
 
 
 @dataclass(frozen=True)
 class InputInfo:
-    """One input of a node. ``type`` is INT, FLOAT, STRING, BOOLEAN, COMBO or the type of a socket."""
+    """One input of a node. ``type`` is INT, FLOAT, STRING, BOOLEAN, COMBO or the type of a socket.
+
+    ``branches`` belong to a choice that brings further inputs: for each choice the inputs it adds, named
+    `"<this input>.<their name>"`.
+    """
 
     name: str
     type: str
     required: bool
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     choices: tuple[Any, ...] | None = None
+    branches: Mapping[str, tuple[InputInfo, ...]] = field(default_factory=dict[str, "tuple[InputInfo, ...]"])
 
     @property
     def default(self) -> Any:
@@ -61,21 +50,46 @@ class InputInfo:
 
     @property
     def min(self) -> int | float | None:
-        return self.options.get("min")
+        return _number(self.options.get("min"))
 
     @property
     def max(self) -> int | float | None:
-        return self.options.get("max")
+        return _number(self.options.get("max"))
 
     @property
     def step(self) -> int | float | None:
-        return self.options.get("step")
+        return _number(self.options.get("step"))
 
     @property
     def is_widget(self) -> bool:
-        """Whether the front end shows a field for it, so that it has a place among the widget values."""
+        """Whether the front end shows a field for it instead of a socket."""
         kind = str(self.options.get("widgetType") or self.type)
-        return kind in _WIDGETS and not self.options.get("forceInput")
+        return kind in _WIDGETS and not self.forced
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether it has a place among the widget values of a saved workflow."""
+        return self.is_widget and self.type not in _UNSAVED
+
+    @property
+    def forced(self) -> bool:
+        """Whether a value of a widget's type comes from a link only."""
+        return bool(self.options.get("forceInput"))
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it is never given itself, only inputs named `"<this input>.<something>"`."""
+        return self.type in _GROUPS
+
+    @property
+    def is_capture(self) -> bool:
+        """Whether its value is made in the browser: a photo, a recording, a view of a 3D scene."""
+        return self.type in _CAPTURES
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a number, a text, a switch or a choice, and no special field."""
+        return self.type in _PLAIN
 
     @property
     def control_after_generate(self) -> bool:
@@ -135,7 +149,7 @@ class ObjectInfo:
                     node_class=name,
                     nearest=alike,
                 )
-            self._read[name] = _node(name, self._raw[name])
+            self._read[name] = _node(name, _table(self._raw[name]))
         return self._read[name]
 
     def choices(self, reference: str) -> tuple[Any, ...] | None:
@@ -148,27 +162,57 @@ class ObjectInfo:
 
 
 def _node(name: str, raw: Mapping[str, Any]) -> NodeInfo:
-    sections = cast(Mapping[str, Mapping[str, Any]], raw.get("input") or {})
-    order = cast(Mapping[str, list[str]], raw.get("input_order") or {})
+    sections, order = _table(raw.get("input")), _table(raw.get("input_order"))
+    outputs = tuple(_output(kind) for kind in _list(raw.get("output")))
+    display_name = str(raw.get("display_name") or name)
+    return NodeInfo(name, _inputs(sections, order), outputs, bool(raw.get("output_node")), display_name)
+
+
+def _inputs(sections: Mapping[str, Any], order: Mapping[str, Any], prefix: str = "") -> tuple[InputInfo, ...]:
     inputs: list[InputInfo] = []
     for section in ("required", "optional"):
-        declared = sections.get(section) or {}
-        names = [each for each in order.get(section, ()) if each in declared]
+        declared = _table(sections.get(section))
+        names = [str(each) for each in _list(order.get(section)) if each in declared]
         names += [each for each in declared if each not in names]
-        inputs += [_input(each, declared[each], section == "required") for each in names]
-    outputs = tuple("COMBO" if isinstance(kind, list) else str(kind) for kind in raw.get("output") or ())
-    return NodeInfo(name, tuple(inputs), outputs, bool(raw.get("output_node")), str(raw.get("display_name") or name))
+        inputs += [_input(f"{prefix}{each}", declared[each], section == "required") for each in names]
+    return tuple(inputs)
+
+
+def _output(kind: Any) -> str:
+    """An output that takes the type of what is plugged in can be anything."""
+    if isinstance(kind, list):
+        return "COMBO"
+    return "*" if kind == _MATCHING else str(kind)
 
 
 def _input(name: str, spec: Any, required: bool) -> InputInfo:
     """Old choices are a list in the place of the type, new ones an option of the type COMBO."""
-    parts: list[Any] = list(cast(list[Any], spec)) if isinstance(spec, list | tuple) and spec else [spec]
-    kind: Any = parts[0]
-    options = cast(dict[str, Any], parts[1]) if len(parts) > 1 and isinstance(parts[1], dict) else dict[str, Any]()
+    parts = _list(spec) or [spec]
+    kind, options = parts[0], _table(parts[1] if len(parts) > 1 else None)
     if isinstance(kind, list):
-        return InputInfo(name, "COMBO", required, options, tuple(cast(list[Any], kind)))
+        return InputInfo(name, "COMBO", required, options, tuple(_list(kind)))
     if kind == "COMBO":
         offered = options.get("options")
-        listed = tuple(cast(list[Any], offered)) if isinstance(offered, list) else None
-        return InputInfo(name, "COMBO", required, options, listed)
+        return InputInfo(name, "COMBO", required, options, tuple(_list(offered)) if offered is not None else None)
+    if kind == _BRANCHING:
+        branches = {
+            str(each.get("key")): _inputs(_table(each.get("inputs")), {}, f"{name}.")
+            for each in map(_table, _list(options.get("options")))
+        }
+        return InputInfo(name, "COMBO", required, options, tuple(branches), branches)
+    if kind == _MATCHING:
+        allowed = _table(options.get("template")).get("allowed_types")
+        return InputInfo(name, str(allowed or "*"), required, options)
     return InputInfo(name, str(kind), required, options)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(cast(list[Any], value)) if isinstance(value, list | tuple) else []
+
+
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

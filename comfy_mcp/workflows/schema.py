@@ -5,10 +5,12 @@ Owns the wording of both. A chat pays for every byte of a schema in every turn, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from comfy_mcp.errors import MissingModel
 from comfy_mcp.workflows.binding import offered
+from comfy_mcp.workflows.choices import default_choice
 from comfy_mcp.workflows.manifest import Parameter
 from comfy_mcp.workflows.object_info import ObjectInfo
 from comfy_mcp.workflows.styles import Style
@@ -18,6 +20,7 @@ __all__ = ["describe", "json_schema"]
 
 _TYPES = {"int": "integer", "seed": "integer", "float": "number", "bool": "boolean"}
 _PICTURE = "Job id, picture id or base64."
+_SHOWN, _ENUM_LETTERS, _SOME_LETTERS = 8, 200, 50
 
 
 def json_schema(
@@ -25,74 +28,108 @@ def json_schema(
     *,
     styles: Mapping[str, Style],
     object_info: ObjectInfo | None = None,
-    max_choices: int = 8,
+    max_choices: int = _SHOWN,
+    full: bool = False,
 ) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the arguments: flat, scalar, one description each.
 
-    Choices beyond ``max_choices`` are not an enum: the description names some and the tool that lists all, and binding
-    knows them all.
+    More than ``max_choices`` choices, or very long ones, are no enum: the description names a few and the tool that
+    lists all, and binding knows them all. ``full`` gives every choice.
     """
+    most = len(styles) + 100_000 if full else max_choices
     properties = {
-        name: _property(parameter, offered(parameter, object_info), max_choices)
+        name: _property(name, parameter, offered(parameter, object_info), most)
         for name, parameter in template.parameters.items()
     }
     if template.takes_style and styles:
-        properties["style"] = _choice_property("Style preset.", tuple(styles), max_choices, "list_templates")
+        properties["style"] = _choice("Style preset", list(styles), most, "list_templates")
     return {"type": "object", "properties": properties, "required": list(template.required)}
 
 
-def _property(parameter: Parameter, choices: tuple[Any, ...] | None, max_choices: int) -> dict[str, Any]:
-    told = parameter.help or parameter.label
-    if parameter.type in ("enum", "model"):
-        return _with_default(_choice_property(told, choices or (), max_choices, "describe_template"), parameter)
+def _property(name: str, parameter: Parameter, choices: tuple[Any, ...] | None, most: int) -> dict[str, Any]:
+    told = parameter.help or parameter.label or name
     if parameter.type in ("image", "mask"):
-        return {"type": "string", "description": f"{told} {_PICTURE}".strip()}
-    found: dict[str, Any] = {"type": _TYPES.get(parameter.type, "string"), "description": told}
-    if parameter.min is not None:
-        found["minimum"] = parameter.min
-    if parameter.max is not None:
-        found["maximum"] = parameter.max
-    return _with_default(found, parameter)
+        return {"type": "string", "description": f"{told} {_PICTURE}"}
+    default = _default_now(name, parameter, choices)
+    if parameter.type in ("enum", "model"):
+        default = None if default is None or parameter.default is None else str(default)
+        found = _choice(told, _default_first(default, choices), most, "describe_template")
+    else:
+        found = {"type": _TYPES.get(parameter.type, "string"), "description": told}
+        found |= {
+            key: limit
+            for key, limit in (("minimum", _least(parameter)), ("maximum", parameter.max))
+            if limit is not None
+        }
+    return found if default in (None, "") else {**found, "default": default}
 
 
-def _with_default(found: dict[str, Any], parameter: Parameter) -> dict[str, Any]:
-    if parameter.default not in (None, ""):
-        found["default"] = parameter.default
-    return found
+def _least(parameter: Parameter) -> int | float | None:
+    """A seed of -1 is no seed, but asks for one: a validator in a chat client must not refuse it."""
+    return -1 if parameter.type == "seed" and parameter.min is not None else parameter.min
 
 
-def _choice_property(told: str, choices: tuple[Any, ...], max_choices: int, lister: str) -> dict[str, Any]:
-    names = [str(choice) for choice in choices]
-    if names and len(names) <= max_choices:
-        return {"type": "string", "enum": names, "description": told}
-    if not names:
-        return {"type": "string", "description": f"{told} See {lister}.".strip()}
-    some = ", ".join(names[: max_choices // 2])
-    return {"type": "string", "description": f"{told} {some}… ({len(names)}, see {lister}).".strip()}
+def _default_first(default: str | None, choices: tuple[Any, ...] | None) -> list[str]:
+    names = list(dict.fromkeys(str(choice) for choice in choices or ()))
+    return sorted(names, key=lambda name: name != default)
+
+
+def _choice(told: str, names: Sequence[str], most: int, lister: str) -> dict[str, Any]:
+    if names and len(names) <= most and (most > _SHOWN or sum(map(len, names)) <= _ENUM_LETTERS):
+        return {"type": "string", "enum": list(names), "description": told}
+    some = f": {', '.join(_some(names))}, … {len(names)} in all" if names else ""
+    return {"type": "string", "description": f"{told.rstrip('.')}{some}; {lister} lists them."}
+
+
+def _some(names: Sequence[str]) -> list[str]:
+    """The first few, by letters rather than by number: names of files can be long."""
+    some = list(names[:1])
+    for name in names[1:_SHOWN]:
+        if sum(map(len, some)) + len(name) > _SOME_LETTERS:
+            break
+        some.append(name)
+    return some
+
+
+def _default_now(name: str, parameter: Parameter, choices: tuple[Any, ...] | None) -> Any:
+    """What is taken when nothing is given, None when nobody can tell: no file, no ComfyUI, a random seed."""
+    if parameter.type == "seed" and parameter.default == -1:
+        return None
+    if parameter.type not in ("enum", "model") or choices is None:
+        return None if parameter.type == "model" else parameter.default
+    try:
+        return default_choice(name, parameter, choices)
+    except MissingModel:
+        return None
 
 
 def describe(template: Template, *, object_info: ObjectInfo | None) -> dict[str, Any]:
-    """Everything about a template, with every choice that is offered now."""
+    """Everything about a template, with every choice that is offered now and the defaults as they are now."""
     return {
         "id": template.id,
         "title": template.title,
         "description": template.description,
+        "shipped": template.shipped,
         "style": template.takes_style,
         "parameters": [
-            {
-                "name": name,
-                "type": parameter.type,
-                "label": parameter.label or name,
-                "help": parameter.help,
-                "group": parameter.group,
-                "advanced": parameter.advanced,
-                "required": parameter.required,
-                "default": parameter.default,
-                "min": parameter.min,
-                "max": parameter.max,
-                "step": parameter.step,
-                "choices": list(choices) if (choices := offered(parameter, object_info)) is not None else None,
-            }
+            _described(name, parameter, offered(parameter, object_info))
             for name, parameter in template.parameters.items()
         ],
+    }
+
+
+def _described(name: str, parameter: Parameter, choices: tuple[Any, ...] | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": parameter.type,
+        "label": parameter.label or name,
+        "help": parameter.help,
+        "group": parameter.group,
+        "advanced": parameter.advanced,
+        "required": parameter.required,
+        "default": _default_now(name, parameter, choices),
+        "min": parameter.min,
+        "max": parameter.max,
+        "step": parameter.step,
+        "choices": None if choices is None else list(choices),
     }

@@ -8,59 +8,76 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from comfy_mcp.errors import TemplateError
+from comfy_mcp.workflows.manifest import Scalar, named_problem
+from comfy_mcp.workflows.reading import read_file
 
-__all__ = ["Style", "load_styles"]
+__all__ = ["Style", "read_styles"]
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_PLACE = "{prompt}"
+_FIXED = frozenset({"prompt", "negative", "style", "image", "mask", "seed"})
+_MOST_BYTES = 1 << 20
+_HINT = "docs/templates.md shows a style."
+
+Words = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Style(BaseModel):
     """``prompt`` holds `{prompt}` once; ``overrides`` are defaults of parameters while the style is on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    title: str = Field(min_length=1, max_length=60)
-    prompt: str = Field(max_length=2000)
-    negative: str = Field("", max_length=2000)
-    overrides: dict[str, bool | int | float | str] = Field(default_factory=dict[str, "bool | int | float | str"])
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    title: Words = Field(min_length=1, max_length=60)
+    description: Words = Field(default="", max_length=200)
+    prompt: Words
+    negative: Words = ""
+    overrides: dict[str, Scalar] = Field(default_factory=dict[str, Scalar])
 
     @field_validator("prompt")
     @classmethod
     def _has_a_place(cls, value: str) -> str:
-        if value.count("{prompt}") != 1:
-            raise ValueError("must hold {prompt} exactly once")
+        if value.count(_PLACE) != 1:
+            raise ValueError(f"must hold {_PLACE} exactly once")
         return value
 
-    def around(self, prompt: str) -> str:
-        return self.prompt.replace("{prompt}", prompt.strip().rstrip(".,"))
+    @field_validator("overrides")
+    @classmethod
+    def _are_settings(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if wrong := sorted(_FIXED & value.keys()):
+            raise ValueError(f"{wrong[0]} belongs to the person, not to a style")
+        return value
 
-    def against(self, negative: str) -> str:
-        return ", ".join(part for part in (negative.strip().rstrip(","), self.negative) if part)
+    def apply(self, prompt: str, negative: str) -> tuple[str, str]:
+        """The prompt inside the pattern, and both negatives, the person's first."""
+        around = self.prompt.replace(_PLACE, prompt.strip().rstrip(".,;"))
+        against = (part for part in (negative.strip().rstrip(","), self.negative) if part)
+        return around, ", ".join(against)
 
 
-_STYLES = TypeAdapter(dict[str, Style])
-
-
-def load_styles(path: Path) -> dict[str, Style]:
-    """The styles of one file; none when there is no file.
+def read_styles(path: Path) -> tuple[dict[str, Style], list[str]]:
+    """The styles of one file, and what is wrong with those that cannot be used; nothing when there is no file.
 
     Raises:
-        TemplateError: the file is there and cannot be used; the message names the style and key.
+        TemplateError: the file as a whole cannot be read.
     """
-    if not path.is_file():
-        return {}
+    data = read_file(path, _MOST_BYTES)
     try:
-        styles = _STYLES.validate_python(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
-        raise TemplateError(f"styles.toml cannot be read: {failure}.", hint="Mend the line it names.") from None
-    except ValidationError as failure:
-        first = failure.errors(include_input=False, include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise TemplateError(f"styles.toml, {key}: {first['msg']}.", hint="docs/templates.md shows a style.") from None
-    for name in styles:
+        told = tomllib.loads((data or b"").decode("utf-8"))
+    except (ValueError, RecursionError) as failure:
+        reason = "it is nested too deeply" if isinstance(failure, RecursionError) else str(failure)
+        raise TemplateError(f"styles.toml is not TOML: {reason}.", hint="Mend the line it names.") from None
+    styles: dict[str, Style] = {}
+    problems: list[str] = []
+    for name, table in told.items():
         if not _ID.fullmatch(name):
-            raise TemplateError(f"styles.toml: {name!r} is no style id.", hint="Use a-z, 0-9 and underscores.")
-    return styles
+            problems.append(f"{name[:64]!r} is no style id. Use a-z, 0-9 and underscores, a letter first.")
+            continue
+        try:
+            styles[name] = Style.model_validate(table)
+        except ValidationError as failure:
+            problems.append(f"{name}, {named_problem(failure, Style)}. {_HINT}")
+    return styles, problems

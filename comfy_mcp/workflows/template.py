@@ -6,19 +6,18 @@ Owns the rules of loading. A template that loads can be bound; whether a ComfyUI
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 
-from comfy_mcp.errors import BadRequest, InvalidParameter, TemplateError
+from comfy_mcp.errors import BadRequest, TemplateError
 from comfy_mcp.jobs import Graph
-from comfy_mcp.strict_json import read_json
+from comfy_mcp.workflows.graph import MOST_GRAPH_BYTES, is_link, links_in, read_graph
 from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifest
-from comfy_mcp.workflows.values import checked
+from comfy_mcp.workflows.reading import read_file
+from comfy_mcp.workflows.values import checked, on_grid
 
-__all__ = ["RESERVED_IDS", "Template", "is_link", "links_in", "load_template", "read_graph"]
+__all__ = ["RESERVED_IDS", "Template", "load_template", "read_graph"]
 
 RESERVED_IDS = frozenset(
     [
@@ -39,28 +38,44 @@ RESERVED_IDS = frozenset(
 """Names of the fixed tools: a template of the same name would hide one."""
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_MOST_BYTES = 4 << 20
-_MOST_NODES = 2_000
+_SCALARS = (str, bool, int, float)
 _LITERALS: Mapping[str, tuple[type, ...]] = {
     "text": (str,),
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
-    "enum": (str,),
+    "enum": _SCALARS,
     "seed": (int,),
     "image": (str,),
     "mask": (str,),
     "model": (str,),
 }
+_MIDWAY = frozenset(
+    [
+        "CheckpointLoaderSimple",
+        "CLIPTextEncode",
+        "EmptyLatentImage",
+        "EmptySD3LatentImage",
+        "KSampler",
+        "KSamplerAdvanced",
+        "LoadImage",
+        "LoraLoader",
+        "SamplerCustomAdvanced",
+        "VAEDecode",
+        "VAEEncode",
+    ]
+)
+"""Classes that keep nothing: a graph that ends in these alone was exported without its output node."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """What can be made. ``shipped`` is False for a person's own."""
+    """What can be made. ``folder`` is where it was read; ``shipped`` is False for a person's own."""
 
     id: str
     manifest: Manifest
     graph: Graph
+    folder: Path
     shipped: bool = False
 
     @property
@@ -71,23 +86,24 @@ class Template:
     def description(self) -> str:
         return self.manifest.description
 
-    @cached_property
+    @property
     def parameters(self) -> dict[str, Parameter]:
         return self.manifest.parameters
 
-    @cached_property
+    @property
     def pictures(self) -> tuple[str, ...]:
         """The parameters that take a picture."""
         return tuple(name for name, told in self.parameters.items() if told.type in ("image", "mask"))
 
-    @cached_property
+    @property
     def required(self) -> tuple[str, ...]:
         """The parameters that a caller must give."""
         return tuple(name for name, told in self.parameters.items() if told.required)
 
     @property
     def takes_style(self) -> bool:
-        return "prompt" in self.parameters
+        """Whether there is a prompt that a style can be put around."""
+        return "prompt" in self.parameters and self.parameters["prompt"].type == "text"
 
 
 def load_template(folder: Path, *, shipped: bool = False) -> Template:
@@ -99,107 +115,61 @@ def load_template(folder: Path, *, shipped: bool = False) -> Template:
     name = folder.name
     if not _ID.fullmatch(name) or "_mcp_" in name:
         raise TemplateError(
-            f"The folder name {name!r} is no template id.", hint="Use up to 32 lower-case letters, digits, underscores."
+            f"The folder name {name[:64]!r} is no template id.",
+            hint="Use up to 32 lower-case letters, digits and underscores, a letter first, without _mcp_.",
         )
     if name in RESERVED_IDS:
         raise TemplateError(f"{name!r} is the name of a fixed tool.", hint="Rename the folder.")
     manifest = read_manifest(folder / "manifest.toml")
-    try:
-        data = (folder / "workflow.json").read_bytes()
-    except OSError:
-        raise TemplateError("workflow.json cannot be read.", hint="Export it from ComfyUI in API format.") from None
-    template = Template(name, manifest, read_graph(data), shipped)
+    data = read_file(folder / "workflow.json", MOST_GRAPH_BYTES)
+    if data is None:
+        raise TemplateError("There is no workflow.json.", hint="Export it from ComfyUI in API format.")
+    graph = read_graph(data)
+    _refuse_without_output(graph)
     for parameter, told in manifest.parameters.items():
-        _check_parameter(template, parameter, told)
-    return template
+        _check_parameter(graph, parameter, told)
+    return Template(name, manifest, graph, folder, shipped)
 
 
-def read_graph(data: bytes) -> Graph:
-    """An API-format graph from a file.
-
-    Raises:
-        TemplateError: not JSON, not API format, too large, a link to nowhere, or a cycle.
-    """
-    if len(data) > _MOST_BYTES:
-        raise TemplateError("workflow.json is larger than 4 MiB.", hint="Export it in API format, without pictures.")
-    try:
-        told = read_json(data)
-    except BadRequest as failure:
-        raise TemplateError(f"workflow.json: {failure.message}", hint="Export it from ComfyUI again.") from None
-    if isinstance(told, dict) and isinstance(cast(dict[str, Any], told).get("nodes"), list):
-        raise TemplateError(
-            "workflow.json is in the format of the canvas.", hint="Run comfy-workbench import on it, or export as API."
-        )
-    if not isinstance(told, dict) or not told:
-        raise TemplateError("workflow.json holds no graph.", hint="Export it from ComfyUI in API format.")
-    graph = cast(Graph, told)
-    if len(graph) > _MOST_NODES:
-        raise TemplateError(f"The graph has more than {_MOST_NODES} nodes.", hint="Split the workflow.")
-    for node, content in graph.items():
-        _check_node(node, content)
-    for node, name, link in links_in(graph):
-        if link[0] not in graph:
-            raise TemplateError(f"Node {node}, input {name}: there is no node {link[0]}.", hint="Export it again.")
-    _refuse_cycles(graph)
-    return graph
+def _refuse_without_output(graph: Graph) -> None:
+    """Which nodes keep something only ComfyUI knows; but an end that is known to keep nothing is no such node."""
+    feeding = {source for _, _, (source, _) in links_in(graph)}
+    ends = [content["class_type"] for node, content in graph.items() if node not in feeding]
+    if all(end in _MIDWAY for end in ends):
+        raise TemplateError("The workflow has no output node.", hint="Add a Save Image node in ComfyUI, export again.")
 
 
-def _check_node(node: str, content: object) -> None:
-    entry = cast(dict[str, Any], content) if isinstance(content, dict) else {}
-    if not isinstance(entry.get("class_type"), str) or not isinstance(entry.get("inputs"), dict):
-        raise TemplateError(f"Node {node} has no class_type and inputs.", hint="Export it from ComfyUI in API format.")
-
-
-def is_link(value: object) -> bool:
-    """Whether an input comes from another node: `[node id, output slot]`."""
-    return isinstance(value, list)
-
-
-def links_in(graph: Graph) -> Iterator[tuple[str, str, list[Any]]]:
-    """Every link as (node, input, [source node, slot])."""
-    for node, content in graph.items():
-        for name, value in content["inputs"].items():
-            if isinstance(value, list):
-                link = cast(list[Any], value)
-                if len(link) != 2 or not isinstance(link[0], str) or not isinstance(link[1], int):
-                    raise TemplateError(f"Node {node}, input {name}: a broken link.", hint="Export it again.")
-                yield node, name, link
-
-
-def _refuse_cycles(graph: Graph) -> None:
-    """Without recursion: a graph from a stranger may be deep."""
-    sources: dict[str, list[str]] = {node: [] for node in graph}
-    for node, _, link in links_in(graph):
-        sources[node].append(link[0])
-    finished: set[str] = set()
-    for start in graph:
-        path: dict[str, Iterator[str]] = {} if start in finished else {start: iter(sources[start])}
-        while path:
-            node, rest = next(reversed(path.items()))
-            source = next(rest, None)
-            if source is None:
-                finished.add(node)
-                del path[node]
-            elif source in path:
-                raise TemplateError(f"The nodes {source} and {node} feed each other.", hint="Mend it in ComfyUI.")
-            elif source not in finished:
-                path[source] = iter(sources[source])
-
-
-def _check_parameter(template: Template, name: str, parameter: Parameter) -> None:
+def _check_parameter(graph: Graph, name: str, parameter: Parameter) -> None:
     for bind in parameter.bind:
-        literal = _literal(template.graph, name, bind)
+        literal = _literal(graph, name, bind)
         expected = _LITERALS[parameter.type]
         if not isinstance(literal, expected) or (isinstance(literal, bool) and bool not in expected):
             raise TemplateError(
                 f"{name} is of type {parameter.type}, but {bind} holds {type(literal).__name__}.",
                 hint="Change the type in manifest.toml.",
             )
-    if parameter.default is not None and parameter.type != "seed":
-        try:
-            checked(name, parameter, parameter.default, choices=parameter.choices)
-        except InvalidParameter as failure:
-            raise TemplateError(f"The default of {failure.message}", hint="Mend it in manifest.toml.") from None
+        if parameter.type in ("int", "float"):
+            _check_default(name, parameter, literal, f"The value in workflow.json ({bind})")
+    drawn = parameter.type == "seed" and parameter.default == -1
+    # Only ComfyUI knows its choices, and what it offers may look like anything; binding compares the two.
+    live = parameter.type == "enum" and parameter.choices_from is not None
+    if parameter.default is not None and not drawn and not live:
+        if isinstance(parameter.default, str) and parameter.type in ("int", "float", "bool", "seed"):
+            raise TemplateError(
+                f"The default of {name} is a text, not of type {parameter.type}.", hint="Leave out the quotes."
+            )
+        _check_default(name, parameter, parameter.default, "The default")
+        if parameter.type == "int" and on_grid(parameter, int(parameter.default)) != parameter.default:
+            raise TemplateError(
+                f"The default of {name} is not on its steps of {parameter.step}.", hint="Mend it in manifest.toml."
+            )
+
+
+def _check_default(name: str, parameter: Parameter, value: object, what: str) -> None:
+    try:
+        checked(name, parameter, value, choices=parameter.choices)
+    except BadRequest as failure:
+        raise TemplateError(f"{what} does not fit: {failure.message}", hint="Mend it in manifest.toml.") from None
 
 
 def _literal(graph: Graph, name: str, bind: Bind) -> object:
