@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
+from anyio.abc import TaskGroup
 
 from comfy_mcp.comfyui.capture import captured
-from comfy_mcp.comfyui.client import ComfyUI, HistoryEntry
+from comfy_mcp.comfyui.client import ComfyUI, FileRef, HistoryEntry
 from comfy_mcp.comfyui.failure import failure_in
 from comfy_mcp.comfyui.outputs import File, files_in, kind_of, texts_in
 from comfy_mcp.comfyui.progress import Meter
 from comfy_mcp.comfyui.socket import Event, Frame, Socket
 from comfy_mcp.comfyui.translate import FOREIGN
-from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, TimedOut
+from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, TimedOut, WorkbenchError
 from comfy_mcp.jobs import BoundWorkflow, Graph, Output, Progress
 from comfy_mcp.tasks import background
 
@@ -53,6 +54,14 @@ class Result:
 
     files: tuple[File, ...]
     outputs: tuple[Output, ...]
+
+
+@dataclass(slots=True)
+class _Early:
+    """A file on its way before the history names it; no data when that did not work."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    data: bytes | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -93,12 +102,14 @@ class _Execution:
         self._frames: list[tuple[str, bytes]] = []
         self._look = anyio.Event()
         self._broken = False
+        self._early: dict[FileRef, _Early] = {}
+        self._tasks: TaskGroup
         self._finals = {node for node, told in graph.items() if told["class_type"] == "SaveImageWebsocket"}
 
     async def to_the_end(self, *, submit: bool) -> Result:
         try:
             with anyio.fail_after(self._run.timeout):
-                entry = await self._watched(submit)
+                return await self._watched(submit)
         except TimeoutError:
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_SECONDS):
                 await self._comfy.cancel(self._run.prompt_id)
@@ -106,19 +117,20 @@ class _Execution:
                 f"The job took longer than {self._run.timeout:g} s.",
                 hint="Use fewer steps, or raise WORKBENCH_JOB_TIMEOUT.",
             ) from None
-        if (failure := failure_in(entry, self._run.bound)) is not None:
-            raise failure
-        return await self._fetched(entry)
 
-    async def _watched(self, submit: bool) -> HistoryEntry:
+    async def _watched(self, submit: bool) -> Result:
         """Submit and wait for the end, with the socket read beside it."""
         ready, client = anyio.Event(), [""]
         async with background() as tasks:
+            self._tasks = tasks
             tasks.start_soon(self._listen, ready, client)
             await ready.wait()
             if submit:
                 await self._submit(client[0])
-            return await self._ended()
+            entry = await self._ended()
+            if (failure := failure_in(entry, self._run.bound)) is not None:
+                raise failure
+            return await self._fetched(entry)
 
     async def _submit(self, client_id: str) -> None:
         """Post the graph; when the answer is lost, look whether it arrived before anything else."""
@@ -171,6 +183,11 @@ class _Execution:
                 self._look.set()
             case "executing":
                 self._on_progress(self._meter.executing(str(data["node"])))
+            case "executed":
+                # Begun while the history is still being written; what it says then decides what counts.
+                for found in files_in({"": data.get("output") or {}}):
+                    early = self._early.setdefault(found.ref, _Early())
+                    self._tasks.start_soon(self._fetch_early, found.ref, early)
             case "progress":
                 step = int(data.get("value", 0)), int(data.get("max", 0))
                 self._on_progress(self._meter.stepped(str(data.get("node", "")), *step))
@@ -202,12 +219,23 @@ class _Execution:
             if absent >= 2:
                 raise _lost(restarted)
 
+    async def _fetch_early(self, ref: FileRef, early: _Early) -> None:
+        try:
+            early.data = await self._comfy.view(ref)
+        except WorkbenchError:
+            early.data = None
+        finally:
+            early.done.set()
+
     async def _fetched(self, entry: HistoryEntry) -> Result:
         """Every file at once: ComfyUI forgets its temporary ones when it restarts."""
         files: list[File] = []
         for found in files_in(entry.outputs):
             kind, mime = kind_of(found.ref.filename)
-            data = await self._comfy.view(found.ref)
+            early = self._early.get(found.ref)
+            if early is not None:
+                await early.done.wait()
+            data = early.data if early is not None and early.data is not None else await self._comfy.view(found.ref)
             files.append(File(found.node, kind, found.ref.filename, mime, data))
         for index, (node, picture) in enumerate(self._frames):
             files.append(File(node, "image", f"frame_{index:05}.png", "image/png", picture))

@@ -96,18 +96,18 @@ class SqliteStore:
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in one immediate transaction; what it raises rolls everything back."""
 
-        def transaction() -> T:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(self._connection)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            return result
+        return await self._in_thread(lambda: self._transaction(work))
 
-        return await self._in_thread(transaction)
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(self._connection)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return result
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
@@ -185,9 +185,13 @@ class SqliteStore:
             ).fetchone()
             return None if row is None else _read_row(db, row)
 
-        if await self._read(lambda db: db.execute("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1").fetchone()):
-            return await self._write(take)
-        return None
+        def take_if_any(db: sqlite3.Connection) -> Job | None:
+            # Looked at first, so that an idle dispatcher takes no write lock from other processes.
+            if db.execute("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1").fetchone() is None:
+                return None
+            return self._transaction(take)
+
+        return await self._read(take_if_any)
 
     async def running(self) -> Sequence[Job]:
         def select(db: sqlite3.Connection) -> Sequence[Job]:
