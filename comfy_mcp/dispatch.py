@@ -108,6 +108,7 @@ class Dispatcher:
         assert job.attempt is not None
         attempt = self._running[job.id] = _Attempt(job, job.attempt)
         self._board.post(job.id)
+        outcome: Outcome | None = None
         try:
             outcome = await self._outcome(attempt, how)
             if outcome is not None:
@@ -115,10 +116,13 @@ class Dispatcher:
         except StorageUnavailable:
             # The job stays "running" on disk: the next start of the dispatcher takes it up again.
             log.exception("Job %s cannot be recorded.", job.id)
+            outcome = None
         finally:
             del self._running[job.id]
             self._free.release()
             self._board.forget(job.id)
+        if outcome is not None:
+            await self._tidy_up(attempt)
 
     async def _outcome(self, attempt: _Attempt, how: _How) -> Outcome | None:
         """Run the attempt to its end; None when the job is back in the queue."""
@@ -179,9 +183,10 @@ class Dispatcher:
     async def _commit(self, attempt: _Attempt, outcome: Outcome) -> None:
         if not await self._store.finish(attempt.job.id, attempt.id, outcome):
             log.warning("Attempt %s of job %s came too late and was not recorded.", attempt.id, attempt.job.id)
-        self._board.forget(attempt.job.id)
+
+    async def _tidy_up(self, attempt: _Attempt) -> None:
+        """Delete ComfyUI's own record: not before the outcome is on disk, since a restart finds the job by it."""
         try:
-            # Only now: until the outcome is on disk, ComfyUI's history is what a restart finds it by.
             await self._backend.client.delete_history(attempt.id)
         except WorkbenchError as failure:
             log.info("ComfyUI keeps its own record of attempt %s: %s", attempt.id, failure)
