@@ -104,7 +104,3 @@ class JobStore(Protocol):
     async def asset(self, asset: str, owner: str | None = None) -> Asset:
         """The record of an asset. Raises NotFound, also when it is somebody else's."""
         ...
-
-    async def changed_elsewhere(self) -> bool:
-        """Whether another process committed since the last call."""
-        ...

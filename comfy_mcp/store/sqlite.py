@@ -1,7 +1,7 @@
 """The SQLite store: one file, write-ahead log, every acknowledged commit synced to the disk.
 
-Owns the connection and the transactions. One thread at a time touches the connection, so a transaction never waits
-for another of the same process; other processes are waited for by SQLite itself.
+Owns the connections and the transactions. One thread at a time writes and another reads, so a transaction never waits
+for another of the same process, and a reader never waits for a disk; other processes are waited for by SQLite itself.
 """
 
 from __future__ import annotations
@@ -65,11 +65,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
 class SqliteStore:
     """A `JobStore` in one SQLite file. Make it with `open`."""
 
-    def __init__(self, connection: sqlite3.Connection, max_queue: int) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, reader: sqlite3.Connection, max_queue: int) -> None:
+        self._connection, self._reader = connection, reader
         self._max_queue = max_queue
-        self._one_thread = anyio.CapacityLimiter(1)
-        self._data_version = 0
+        self._one_writer, self._one_reader = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
 
     @classmethod
     @asynccontextmanager
@@ -81,22 +80,24 @@ class SqliteStore:
         """
         try:
             connection = await to_thread.run_sync(_connect, path)
+            reader = await to_thread.run_sync(_connect, path)
         except (sqlite3.Error, OSError) as failure:
             raise _unavailable(failure) from failure
-        store = cls(connection, max_queue)
+        store = cls(connection, reader, max_queue)
         try:
             yield store
         finally:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(connection.close, limiter=store._one_thread)
+                await to_thread.run_sync(reader.close, limiter=store._one_reader)
+                await to_thread.run_sync(connection.close, limiter=store._one_writer)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._in_thread(lambda: work(self._connection))
+        return await self._in_thread(lambda: work(self._reader), self._one_reader)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in one immediate transaction; what it raises rolls everything back."""
 
-        return await self._in_thread(lambda: self._transaction(work))
+        return await self._in_thread(lambda: self._transaction(work), self._one_writer)
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -109,10 +110,10 @@ class SqliteStore:
             raise
         return result
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         try:
             # Not abandoned when the caller is cancelled: a transaction never stops half-way.
-            return await to_thread.run_sync(work, limiter=self._one_thread)
+            return await to_thread.run_sync(work, limiter=limiter)
         except sqlite3.Error as failure:
             raise _unavailable(failure) from failure
 
@@ -185,13 +186,13 @@ class SqliteStore:
             ).fetchone()
             return None if row is None else _read_row(db, row)
 
-        def take_if_any(db: sqlite3.Connection) -> Job | None:
+        def take_if_any() -> Job | None:
             # Looked at first, so that an idle dispatcher takes no write lock from other processes.
-            if db.execute("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1").fetchone() is None:
+            if self._connection.execute("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1").fetchone() is None:
                 return None
             return self._transaction(take)
 
-        return await self._read(take_if_any)
+        return await self._in_thread(take_if_any, self._one_writer)
 
     async def running(self) -> Sequence[Job]:
         def select(db: sqlite3.Connection) -> Sequence[Job]:
@@ -251,11 +252,6 @@ class SqliteStore:
             return rows.read_asset(row["record"])
 
         return await self._read(select)
-
-    async def changed_elsewhere(self) -> bool:
-        version = await self._read(lambda db: db.execute("PRAGMA data_version").fetchone()[0])
-        changed, self._data_version = version != self._data_version, version
-        return changed
 
 
 def _unavailable(failure: Exception) -> StorageUnavailable:
