@@ -24,8 +24,8 @@ def tool_path(variable: str, path: str) -> Path:
     return Path(folder) / path
 
 
-def run_node(script: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_node(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command: Sequence[str] = (os.environ["WORKBENCH_TEST_NODE"], str(script), *arguments)
     node = str(Path(os.environ["WORKBENCH_TEST_NODE"]).parent)
-    environment = {**os.environ, "PATH": f"{node}:{os.environ['PATH']}", **(env or {})}
+    environment = {**os.environ, "PATH": f"{node}:{os.environ['PATH']}"}
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment)

@@ -13,8 +13,9 @@ SCRIPT = "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 
 def inspect(tmp_path: Path, comfyui: str, *arguments: str) -> tuple[int, str, str]:
     script = tool_path("WORKBENCH_TEST_NODE_MODULES", SCRIPT)
-    env = {"WORKBENCH_DATA": str(tmp_path), "WORKBENCH_COMFYUI_URL": comfyui}
-    done = run_node(script, "--cli", sys.executable, "-m", "comfy_mcp", "stdio", *arguments, env=env)
+    # Like a chat client, the inspector gives the server it starts none of its own environment but what it was told to.
+    settings = ("-e", f"WORKBENCH_DATA={tmp_path}", "-e", f"WORKBENCH_COMFYUI_URL={comfyui}")
+    done = run_node(script, "--cli", sys.executable, "-m", "comfy_mcp", "stdio", *settings, *arguments)
     return done.returncode, done.stdout, done.stderr
 
 
