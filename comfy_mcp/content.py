@@ -19,7 +19,7 @@ from comfy_mcp.jobs import Asset, Job, JobState
 if TYPE_CHECKING:
     from comfy_mcp.workbench import Workbench
 
-__all__ = ["Budget", "describe_job", "error_result", "job_result", "text_result"]
+__all__ = ["Budget", "describe_job", "error_result", "job_result", "job_status", "text_result"]
 
 _SHOWN = ("seed", "steps", "cfg", "sampler", "scheduler", "denoise", "checkpoint", "diffusion_model", "lora")
 
@@ -66,6 +66,22 @@ def describe_job(job: Job) -> str:
     return f"{job.template}: " + ", ".join(fact for fact in facts if fact) + f"\njob {job.id}"
 
 
+def job_status(job: Job) -> str:
+    """How far a job is, in a few words."""
+    match job.state:
+        case JobState.QUEUED if job.place is not None:
+            ahead = f"{job.place.position} before it" if job.place.position else "next"
+            when = "" if job.place.starts_in is None else f", starts in about {job.place.starts_in:.0f} s"
+            return f"queued, {ahead}{when}"
+        case JobState.RUNNING:
+            step = f", step {job.progress.value} of {job.progress.maximum}" if job.progress.maximum > 1 else ""
+            return f"{job.progress.fraction:.0%} done{step}"
+        case JobState.FAILED | JobState.EXPIRED if job.error is not None:
+            return f"{job.state}, {job.error.message}"
+        case _:
+            return str(job.state)
+
+
 def _size(job: Job) -> str:
     count = len(job.assets)
     if not count:
@@ -79,12 +95,11 @@ def _unfinished(workbench: Workbench, job: Job) -> str:
     again = f'Call get_result with job_id "{job.id}" to wait for it, or cancel_job to stop it.'
     match job.state:
         case JobState.QUEUED:
-            down = workbench.backend.failure
-            why = f"{down.message} The job runs as soon as ComfyUI is back." if down else "It waits for its turn."
-            return f"{job.template}: queued. {why} {again}\njob {job.id}"
+            down = workbench.pool.outage
+            why = f" {down.message} The job runs as soon as a backend is back." if down else ""
+            return f"{job.template}: {job_status(job)}.{why} {again}\njob {job.id}"
         case JobState.RUNNING:
-            step = f", step {job.progress.value} of {job.progress.maximum}" if job.progress.maximum > 1 else ""
-            return f"{job.template}: {job.progress.fraction:.0%} done{step}. {again}\njob {job.id}"
+            return f"{job.template}: {job_status(job)}. {again}\njob {job.id}"
         case JobState.CANCELLED:
             return f"{job.template}: cancelled.\njob {job.id}"
         case _:

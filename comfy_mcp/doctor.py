@@ -12,7 +12,8 @@ from enum import StrEnum
 from importlib import metadata
 from typing import Any
 
-from comfy_mcp.errors import BackendUnavailable, SettingsError, WorkbenchError
+from comfy_mcp.backends import ComfyUIBackend
+from comfy_mcp.errors import BackendError, SettingsError, WorkbenchError
 from comfy_mcp.jobs import JobRequest
 from comfy_mcp.settings import Settings, is_loopback, settings_file
 from comfy_mcp.workbench import Workbench
@@ -47,11 +48,13 @@ async def examine(settings: Settings) -> AsyncGenerator[Finding]:
         yield Finding("data", Verdict.OK, "The job database opens.")
         yield await _storage(workbench)
         info: ObjectInfo | None = None
-        try:
-            yield _version(await workbench.backend.client.system_stats())
-            info = await workbench.backend.object_info()
-        except BackendUnavailable as failure:
-            yield Finding("comfyui", Verdict.BAD, str(failure))
+        for member in workbench.pool.members:
+            if isinstance(member.backend, ComfyUIBackend):
+                try:
+                    yield _version(member.name, await member.backend.client.system_stats())
+                    info = info or await member.backend.object_info()
+                except BackendError as failure:
+                    yield Finding(member.name, Verdict.BAD, str(failure))
         for diagnostic in workbench.catalogue.diagnostics:
             yield Finding("templates", Verdict.BAD if diagnostic.fatal else Verdict.NOTE, str(diagnostic))
         for name in workbench.catalogue.templates if info is not None else ():
@@ -86,18 +89,16 @@ async def _storage(workbench: Workbench) -> Finding:
     return Finding("assets", Verdict.OK, f"Pictures are kept in {workbench.settings.assets!r}.")
 
 
-def _version(stats: dict[str, Any]) -> Finding:
+def _version(name: str, stats: dict[str, Any]) -> Finding:
     system = stats.get("system", {})
     version = str(system.get("comfyui_version", ""))
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     if engine := system.get("engine"):
-        return Finding("comfyui", Verdict.NOTE, f"This is the {engine}: procedural previews, no diffusion model.")
+        return Finding(name, Verdict.NOTE, f"This is the {engine}: procedural previews, no diffusion model.")
     if numbers < LEAST_COMFYUI:
         least = ".".join(map(str, LEAST_COMFYUI))
-        return Finding(
-            "comfyui", Verdict.BAD, f"ComfyUI {version or 'of unknown version'} is too old: update to {least}."
-        )
-    return Finding("comfyui", Verdict.OK, f"ComfyUI {version} answers.")
+        return Finding(name, Verdict.BAD, f"ComfyUI {version or 'of unknown version'} is too old: update to {least}.")
+    return Finding(name, Verdict.OK, f"ComfyUI {version} answers.")
 
 
 def _template(workbench: Workbench, name: str, info: ObjectInfo) -> Finding:

@@ -23,7 +23,8 @@ Owns the tree, the stable codes and the HTTP status of each. Knows no other modu
     │   ├── TimedOut             it took longer than the job may
     │   └── OutputUnreadable     it finished, but what it made cannot be read
     ├── StorageUnavailable       our own disk, database or bucket refuses
-    ├── Overloaded               our own queue is full
+    ├── Overloaded               our own queue is full; the detail ``retry_after`` is seconds
+    ├── PoisonJob                the workbench ended each time it worked on the job
     ├── SettingsError            a setting that cannot be used
     └── InternalError            a defect of ours; details are in the log only
 """
@@ -54,6 +55,7 @@ __all__ = [
     "OutOfMemory",
     "OutputUnreadable",
     "Overloaded",
+    "PoisonJob",
     "SettingsError",
     "StorageUnavailable",
     "TemplateError",
@@ -207,6 +209,10 @@ class StorageUnavailable(WorkbenchError):
 class Overloaded(WorkbenchError):
     code = "overloaded"
     status = 429
+
+
+class PoisonJob(WorkbenchError):
+    code = "poison_job"
 
 
 class SettingsError(WorkbenchError):

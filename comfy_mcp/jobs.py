@@ -1,6 +1,6 @@
 """The plain types that every layer speaks: a request, the bound graph, the job, its progress and what came out.
 
-Owns no behaviour beyond reading itself. Imports ``errors`` only; everyone may import it.
+Owns no behaviour beyond reading itself. Imports only ``errors`` and the bridge's forecast; everyone may import it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ from enum import StrEnum
 from typing import Any
 
 from comfy_mcp.errors import ErrorRecord
+from llm_bridge.forecast import Place
 
 __all__ = [
     "Asset",
     "BoundWorkflow",
+    "File",
     "Graph",
     "Job",
     "JobRequest",
     "JobState",
     "Output",
+    "Picture",
     "Progress",
+    "Result",
+    "Run",
     "Upload",
 ]
 
@@ -52,12 +57,19 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a front door asks for. ``values`` are as the person gave them: not yet validated."""
+    """What a front door asks for. ``values`` are as the person gave them: not yet validated.
+
+    ``priority`` is -10 to 10. Only a backend with all ``tags`` runs it. ``expires_in`` is seconds until it is given up
+    when nobody could start it, None for the setting's.
+    """
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     style: str | None = None
     owner: str = "local"
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    expires_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +147,50 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """An input picture: a file name for its suffix, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt as a backend gets it. ``prompt_id`` is ours; ``images`` are by asset id; ``timeout`` is seconds."""
+
+    prompt_id: str
+    bound: BoundWorkflow
+    images: Mapping[str, Picture] = field(default_factory=dict[str, Picture])
+    timeout: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that came out. ``kind`` is image, video, audio, model or other; ``data`` are its bytes."""
+
+    node: str
+    kind: str
+    filename: str
+    mime: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an attempt made: all files, fetched, and everything that is no file."""
+
+    files: tuple[File, ...]
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One job as the store has it. Times are wall-clock UTC and for display only; deadlines are monotonic."""
+    """One job as the store has it. Times are wall-clock UTC and for display only; deadlines are monotonic.
+
+    ``attempt`` is the ComfyUI prompt_id of the latest run and ``attempts`` how many were begun; ``token`` is the
+    fencing token under which its results count; ``takeovers`` is how many dispatchers ended while it ran. ``place`` is
+    where it stands in the queue, as far as that was looked up.
+    """
 
     id: str
     owner: str
@@ -154,6 +208,12 @@ class Job:
     outputs: tuple[Output, ...] = ()
     error: ErrorRecord | None = None
     warnings: tuple[str, ...] = ()
+    priority: int = 0
+    model: str = ""
+    backend: str | None = None
+    token: int = 0
+    takeovers: int = 0
+    place: Place | None = None
 
     @property
     def values(self) -> dict[str, Any]:

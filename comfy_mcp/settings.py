@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -23,7 +23,7 @@ from pydantic_settings import (
 
 from comfy_mcp.errors import SettingsError
 
-__all__ = ["Settings", "is_loopback", "load_settings", "settings_file"]
+__all__ = ["BackendSettings", "Settings", "is_loopback", "load_settings", "reloaded", "settings_file"]
 
 _URL = TypeAdapter(AnyHttpUrl)
 
@@ -46,6 +46,18 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+class BackendSettings(BaseModel):
+    """One `[[backends]]` table. Backends on the same ``card`` take turns; ``tags`` are for jobs that ask for them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    url: AnyHttpUrl
+    concurrency: int = Field(1, ge=1, le=16)
+    card: str = Field("", max_length=64)
+    tags: frozenset[str] = frozenset()
 
 
 class Settings(BaseSettings):
@@ -124,8 +136,16 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(2, ge=1, le=10, description="Runs of one job, when ComfyUI dies under it.")
     max_queue: int = Field(1000, ge=1, description="Most jobs that may wait; more are refused.")
+    max_queue_per_owner: int = Field(1000, ge=1, description="Most jobs of one person that may wait.")
+    queue_expiry: float = Field(
+        7 * 86400.0, gt=0, description="A job that could not be started within this time is given up."
+    )
     concurrency: int = Field(1, ge=1, le=16, description="Jobs handed to one ComfyUI at a time.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="What is logged to stderr.")
+    backends: list[BackendSettings] = Field(
+        default_factory=list[BackendSettings],
+        description="Backends beside comfyui_url, or with more to say than an address.",
+    )
 
     @field_validator("templates", "tools", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
@@ -152,6 +172,13 @@ class Settings(BaseSettings):
             _URL.validate_python(url)
         return ",".join(urls)
 
+    @field_validator("backends")
+    @classmethod
+    def _named_once(cls, value: list[BackendSettings]) -> list[BackendSettings]:
+        if len({backend.name for backend in value}) < len(value):
+            raise ValueError("two backends have the same name")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:
@@ -160,6 +187,22 @@ class Settings(BaseSettings):
     @property
     def comfyui_urls(self) -> tuple[str, ...]:
         return tuple(self.comfyui_url.split(","))
+
+    @property
+    def all_backends(self) -> tuple[BackendSettings, ...]:
+        """Every backend: the addresses of comfyui_url, unless only `[[backends]]` were given, then those."""
+        named = {str(backend.url).rstrip("/"): backend for backend in self.backends}
+        plain = self.comfyui_urls if not named or "comfyui_url" in self.model_fields_set else ()
+        numbered = [
+            BackendSettings(
+                name="comfyui" if number == 1 else f"comfyui-{number}",
+                url=_URL.validate_python(url),
+                concurrency=self.concurrency,
+                card="",
+            )
+            for number, url in enumerate((url for url in plain if url not in named), start=1)
+        ]
+        return (*numbered, *self.backends)
 
     @property
     def template_folders(self) -> tuple[Path, ...]:
@@ -180,6 +223,20 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+
+RELOADED = ("backends", "comfyui_url", "concurrency", "job_timeout", "max_attempts", "max_queue", "max_queue_per_owner")
+"""What takes effect without a restart when the settings file changes."""
+
+
+def reloaded(current: Settings, before: Settings) -> tuple[Settings, Settings]:
+    """``current`` with what changed in the file since ``before`` was read, and what is read now.
+
+    What was given on the command line or in a variable stays. Raises SettingsError as `load_settings` does.
+    """
+    now = load_settings()
+    changed = {name: getattr(now, name) for name in RELOADED if getattr(now, name) != getattr(before, name)}
+    return current.model_copy(update=changed), now
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -29,7 +29,7 @@ def test_data_files_are_inside(unpacked: Path) -> None:
     for name in (
         "comfy_mcp/workflows/shipped/txt2img/workflow.json",
         "comfy_mcp/workflows/shipped/styles.toml",
-        "comfy_mcp/store/schema.sql",
+        "comfy_mcp/store/migrations/2.sql",
         "comfy_mcp/py.typed",
         "comfy_nodes/py.typed",
         "llm_bridge/py.typed",

@@ -15,7 +15,7 @@ from anyio.streams.text import TextReceiveStream
 from mcp import Client
 from mcp_types import ImageContent, TextContent
 
-from comfy_mcp.backends import Backend
+from comfy_mcp.backends import ComfyUIBackend
 from comfy_mcp.cli.snippets import snippets
 from comfy_mcp.errors import BackendUnavailable, WorkbenchError
 from comfy_mcp.proxy import listening
@@ -39,7 +39,9 @@ def command(prompt: str, out: Path) -> None:
 async def _demo(settings: Settings, prompt: str, out: Path) -> None:
     async with _painter(settings) as url:
         # A port of its own, so that the demo works beside a workbench that runs already.
-        served = settings.model_copy(update={"comfyui_url": url, "port": 0, "host": "127.0.0.1", "token": None})
+        served = settings.model_copy(
+            update={"comfyui_url": url, "backends": [], "port": 0, "host": "127.0.0.1", "token": None}
+        )
         async with Workbench.open(served) as workbench, listening(workbench) as address:
             text, picture = await _call(f"{address}/mcp", prompt)
     path = await _saved(picture, out)
@@ -52,9 +54,9 @@ async def _demo(settings: Settings, prompt: str, out: Path) -> None:
 @asynccontextmanager
 async def _painter(settings: Settings) -> AsyncGenerator[str]:
     """The person's ComfyUI when it answers and has a checkpoint, else the embedded engine; says which."""
-    url = settings.comfyui_urls[0]
+    url = str(settings.all_backends[0].url).rstrip("/")
     try:
-        async with Backend.open(url) as backend:
+        async with ComfyUIBackend.open(url) as backend:
             info = await backend.object_info()
         if info.choices("CheckpointLoaderSimple.ckpt_name"):
             click.echo(f"Painting with your ComfyUI at {url}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import click
 
-from comfy_mcp.backends import Backend
+from comfy_mcp.backends import ComfyUIBackend
 from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.workflows import Imported, import_workflow, write_template
 
@@ -33,6 +33,6 @@ def command(file: Path, name: str | None, into: Path | None, overwrite: bool) ->
 
 
 async def _import(settings: Settings, file: Path, name: str) -> Imported:
-    async with Backend.open(settings.comfyui_urls[0]) as backend:
+    async with ComfyUIBackend.open(str(settings.all_backends[0].url)) as backend:
         info = await backend.object_info()
         return import_workflow(await anyio.Path(file).read_bytes(), name=name, object_info=info)

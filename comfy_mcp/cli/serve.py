@@ -25,8 +25,6 @@ def command(host: str | None, port: int | None) -> None:
 async def _serve(settings: Settings) -> None:
     async with Workbench.open(settings) as workbench, listening(workbench) as address:
         click.echo(f"chats: {address}/mcp   programs: {address}/api/v1   description: {address}/docs")
-        if settings.comfyui_urls[1:]:
-            click.echo("Only the first ComfyUI address is used by this version.", err=True)
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break

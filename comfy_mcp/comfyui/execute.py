@@ -7,7 +7,7 @@ to the socket, the prompt is not lost for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -16,44 +16,20 @@ from anyio.abc import TaskGroup
 from comfy_mcp.comfyui.capture import captured
 from comfy_mcp.comfyui.client import ComfyUI, FileRef, HistoryEntry
 from comfy_mcp.comfyui.failure import failure_in
-from comfy_mcp.comfyui.outputs import File, files_in, kind_of, texts_in
+from comfy_mcp.comfyui.outputs import files_in, kind_of, texts_in
 from comfy_mcp.comfyui.progress import Meter
 from comfy_mcp.comfyui.socket import Event, Frame, Socket
-from comfy_mcp.comfyui.translate import FOREIGN
+from comfy_mcp.comfyui.translate import FOREIGN, unavailable
 from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, TimedOut, WorkbenchError
-from comfy_mcp.jobs import BoundWorkflow, Graph, Output, Progress
+from comfy_mcp.jobs import File, Graph, Progress, Result, Run
 from comfy_mcp.tasks import background
 
-__all__ = ["Picture", "Result", "Run", "execute", "resume"]
+__all__ = ["execute", "resume"]
 
 _SETTLE_SECONDS = 0.05
 _CANCEL_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An input picture: a file name for its suffix, and its bytes."""
-
-    name: str
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One attempt. ``prompt_id`` is ours; ``images`` are by asset id; ``timeout`` is seconds in all."""
-
-    prompt_id: str
-    bound: BoundWorkflow
-    images: Mapping[str, Picture] = field(default_factory=dict[str, Picture])
-    timeout: float = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """All files, fetched, and everything that is no file."""
-
-    files: tuple[File, ...]
-    outputs: tuple[Output, ...]
+_SUBMIT_TRIES = 3
+_ARRIVAL_SECONDS = 0.3
 
 
 @dataclass(slots=True)
@@ -74,7 +50,7 @@ async def execute(comfy: ComfyUI, run: Run, *, on_progress: OnProgress) -> Resul
         WorkflowRejected, MissingNode, MissingModel, InvalidParameter: ComfyUI refuses the graph.
         ExecutionFailed, OutOfMemory: a node failed.
         Interrupted: somebody cancelled it.
-        BackendUnavailable: ComfyUI stopped answering; the detail ``submitted`` says whether it may have the prompt.
+        BackendUnavailable: ComfyUI stopped answering; the detail ``reached`` says whether it may have the prompt.
         BackendLost: ComfyUI restarted and forgot it.
         TimedOut: it took longer than ``run.timeout``; it is cancelled.
         OutputUnreadable: it finished, but a file cannot be fetched.
@@ -90,7 +66,7 @@ async def execute(comfy: ComfyUI, run: Run, *, on_progress: OnProgress) -> Resul
 
 async def resume(comfy: ComfyUI, run: Run, *, on_progress: OnProgress) -> Result:
     """See a prompt through that an earlier process submitted, or was about to; raises as `execute` does."""
-    if await comfy.history(run.prompt_id) is None and run.prompt_id not in await comfy.queue():
+    if not await _arrived(comfy, run.prompt_id):
         raise BackendLost("ComfyUI does not know this job any more.", hint="It is run again.")
     return await _Execution(comfy, run, captured(run.bound), on_progress).to_the_end(submit=False)
 
@@ -133,17 +109,17 @@ class _Execution:
             return await self._fetched(entry)
 
     async def _submit(self, client_id: str) -> None:
-        """Post the graph; when the answer is lost, look whether it arrived before anything else."""
-        try:
-            await self._comfy.submit(self._run.bound, self._graph, self._run.prompt_id, client_id)
-        except BackendUnavailable as failure:
+        """Post the graph; when the answer is lost, look whether it arrived before it is sent again."""
+        for _ in range(_SUBMIT_TRIES):
             try:
-                known = self._run.prompt_id in await self._comfy.queue()
-                known = known or await self._comfy.history(self._run.prompt_id) is not None
-            except BackendUnavailable:
-                raise failure from None
-            if not known:
-                raise
+                await self._comfy.submit(self._run.bound, self._graph, self._run.prompt_id, client_id)
+                return
+            except BackendUnavailable as failure:
+                if not failure.details.get("reached"):
+                    raise
+                if await _arrived(self._comfy, self._run.prompt_id):
+                    return
+        raise _gone(self._comfy.url)
 
     async def _listen(self, ready: anyio.Event, client: list[str]) -> None:
         """Read the socket until it breaks; then the history alone tells, since events go to the id that is gone."""
@@ -214,7 +190,7 @@ class _Execution:
             except BackendUnavailable as failure:
                 restarted, gone_since = True, gone_since or time.monotonic()
                 if time.monotonic() - gone_since > self._comfy.timeouts.gone:
-                    raise BackendUnavailable(failure.message, hint=failure.hint, submitted=True) from failure
+                    raise _gone(self._comfy.url) from failure
                 await anyio.sleep(1.0)
             if absent >= 2:
                 raise _lost(restarted)
@@ -240,6 +216,29 @@ class _Execution:
         for index, (node, picture) in enumerate(self._frames):
             files.append(File(node, "image", f"frame_{index:05}.png", "image/png", picture))
         return Result(tuple(files), tuple(texts_in(entry.outputs)))
+
+
+async def _arrived(comfy: ComfyUI, prompt_id: str) -> bool:
+    """Whether ComfyUI has this prompt, asked for as long as a job waits for a ComfyUI that does not answer.
+
+    Absent is believed the second time: what was sent last may still be on its way.
+    """
+    absent, gone_since = 0, time.monotonic()
+    while absent < 2:
+        try:
+            if prompt_id in await comfy.queue() or await comfy.history(prompt_id) is not None:
+                return True
+            absent += 1
+            await anyio.sleep(_ARRIVAL_SECONDS)
+        except BackendUnavailable as failure:
+            if time.monotonic() - gone_since > comfy.timeouts.gone:
+                raise _gone(comfy.url) from failure
+            await anyio.sleep(1.0)
+    return False
+
+
+def _gone(url: str) -> BackendUnavailable:
+    return unavailable(url, "no answer for long", reached=True)
 
 
 def _lost(restarted: bool) -> Exception:

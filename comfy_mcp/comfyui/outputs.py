@@ -14,21 +14,10 @@ from typing import Any, cast
 from comfy_mcp.comfyui.client import FileRef
 from comfy_mcp.jobs import Output
 
-__all__ = ["File", "Found", "files_in", "kind_of", "texts_in"]
+__all__ = ["Found", "files_in", "kind_of", "texts_in"]
 
 _IGNORED = frozenset({"animated"})
 _MODELS = (".glb", ".gltf", ".obj", ".stl", ".ply", ".usdz", ".fbx")
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that came out. ``kind`` is image, video, audio, model or other; ``data`` are its bytes."""
-
-    node: str
-    kind: str
-    filename: str
-    mime: str
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

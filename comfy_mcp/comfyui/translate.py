@@ -11,7 +11,7 @@ from websockets.exceptions import WebSocketException
 
 from comfy_mcp.errors import BackendError, BackendUnavailable
 
-__all__ = ["FOREIGN", "translated"]
+__all__ = ["FOREIGN", "translated", "unavailable"]
 
 FOREIGN: tuple[type[Exception], ...] = (
     httpx.HTTPError,
@@ -24,10 +24,12 @@ FOREIGN: tuple[type[Exception], ...] = (
 """Everything that talking to ComfyUI can raise; each means that it cannot be reached just now."""
 
 
-def unavailable(url: str, reason: str) -> BackendUnavailable:
+def unavailable(url: str, reason: str, *, reached: bool) -> BackendUnavailable:
+    """``reached`` tells whether the request may have arrived all the same."""
     return BackendUnavailable(
         f"ComfyUI at {url} does not answer ({reason}).",
         hint="Start ComfyUI, or set WORKBENCH_COMFYUI_URL to where it runs.",
+        reached=reached,
     )
 
 
@@ -46,7 +48,8 @@ def translated(url: str) -> Generator[None]:
             f"What answers at {url} is not ComfyUI.", hint="Check WORKBENCH_COMFYUI_URL; open it in a browser."
         ) from None
     except FOREIGN as failure:
-        raise unavailable(url, _reason(failure)) from failure
+        never_sent = isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+        raise unavailable(url, _reason(failure), reached=not never_sent) from failure
 
 
 def _reason(failure: Exception) -> str:

@@ -35,6 +35,8 @@ __all__ = ["create_app"]
 
 log = logging.getLogger(__name__)
 
+_RETRY_SECONDS = 30
+
 
 def create_app(workbench: Workbench) -> ASGIApp:
     """The guarded application. The workbench must stay open as long as the application runs.
@@ -117,7 +119,8 @@ def _translate_failures(app: FastAPI) -> None:
     async def ours(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, WorkbenchError)
         record = failure.record
-        headers = {"Retry-After": "30"} if isinstance(failure, Overloaded) or failure.status == 503 else None
+        busy = isinstance(failure, Overloaded) or failure.status == 503
+        headers = {"Retry-After": str(failure.details.get("retry_after", _RETRY_SECONDS))} if busy else None
         body = failure_body(record.code, record.message, record.hint, record.details)
         return JSONResponse(body, failure.status, headers)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -17,8 +16,18 @@ from sse_starlette import EventSourceResponse
 from comfy_mcp.errors import BadRequest, InvalidImage
 from comfy_mcp.jobs import Job, JobRequest, JobState
 from comfy_mcp.proxy.links import Links
-from comfy_mcp.proxy.models import AssetOut, FailureOut, JobIn, JobOut, JobsOut, TemplateOut, TemplatesOut
-from comfy_mcp.store import Idempotency
+from comfy_mcp.proxy.models import (
+    AssetOut,
+    BackendOut,
+    BackendsOut,
+    FailureOut,
+    JobIn,
+    JobOut,
+    JobsOut,
+    TemplateOut,
+    TemplatesOut,
+)
+from comfy_mcp.store import Mode
 from comfy_mcp.strict_json import read_json
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import describe
@@ -30,6 +39,8 @@ _INLINE = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "imag
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": FailureOut} for status in (400, 404, 409, 413, 422, 429, 502, 503, 507)
 }
+_MODES: dict[str, Mode] = {"pause": Mode.PAUSED, "drain": Mode.DRAINING, "resume": Mode.ACTIVE}
+Order = Literal["pause", "drain", "resume"]
 Shown = Callable[[Job], JobOut]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 
@@ -45,6 +56,7 @@ def router(workbench: Workbench, links: Links) -> APIRouter:
     _add_jobs(api, workbench, shown)
     _add_events(api, workbench, shown)
     _add_assets(api, workbench, links)
+    _add_backends(api, workbench)
     return api
 
 
@@ -65,7 +77,7 @@ def _add_templates(api: APIRouter, workbench: Workbench) -> None:
     @api.get("/templates/{template}")
     async def template(template: str) -> dict[str, Any]:
         """The parameters of one template with labels, ranges and the choices that ComfyUI offers now."""
-        return describe(workbench.catalogue.get(template), object_info=await workbench.backend.object_info())
+        return describe(workbench.catalogue.get(template), object_info=await workbench.object_info())
 
 
 def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
@@ -73,8 +85,7 @@ def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
     async def create(request: Request, response: Response, key: Key = None) -> JobOut:
         """Queue a job. It is on disk before the answer; the same Idempotency-Key never makes a second one."""
         asked = _job_in(await request.body())
-        idempotency = Idempotency(key, _fingerprint(asked)) if key else None
-        job = await workbench.submit(JobRequest(asked.template, asked.values, asked.style or None, _OWNER), idempotency)
+        job = await workbench.submit(_request(asked), key)
         response.headers["Location"] = f"/api/v1/jobs/{job.id}"
         return shown(job)
 
@@ -83,6 +94,11 @@ def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
         """The newest jobs."""
         found = await workbench.jobs(_OWNER, limit=limit, before=before)
         return JobsOut(jobs=[shown(job) for job in found], next=found[-1].id if len(found) == limit else None)
+
+    @api.get("/queue")
+    async def queue(limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> JobsOut:
+        """What runs, then what waits in the order of arrival, each with its place."""
+        return JobsOut(jobs=[shown(job) for job in await workbench.active(_OWNER, limit=limit)], next=None)
 
     @api.get("/jobs/{job}")
     async def job(job: str) -> JobOut:
@@ -127,6 +143,22 @@ def _add_assets(api: APIRouter, workbench: Workbench, links: Links) -> None:
         return Response(await workbench.read(found), media_type=media, headers=headers)
 
 
+def _add_backends(api: APIRouter, workbench: Workbench) -> None:
+    async def told() -> BackendsOut:
+        return BackendsOut(backends=[BackendOut.of(member) for member in await workbench.backends()])
+
+    @api.get("/backends")
+    async def backends() -> BackendsOut:
+        """Where jobs run, and how those are."""
+        return await told()
+
+    @api.post("/backends/{backend}/{order}")
+    async def order(backend: str, order: Order) -> BackendsOut:
+        """Pause a backend (its jobs go on, it gets no new ones), drain it (then its memory is freed), or resume it."""
+        await workbench.set_mode(backend, _MODES[order])
+        return await told()
+
+
 def _body(model: type[JobIn]) -> dict[str, Any]:
     schema = model.model_json_schema()
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
@@ -143,8 +175,16 @@ def _job_in(body: bytes) -> JobIn:
         ) from None
 
 
-def _fingerprint(asked: JobIn) -> str:
-    return hashlib.sha256(json.dumps(asked.model_dump(), sort_keys=True).encode()).hexdigest()
+def _request(asked: JobIn) -> JobRequest:
+    return JobRequest(
+        template=asked.template,
+        values=asked.values,
+        style=asked.style or None,
+        owner=_OWNER,
+        priority=asked.priority,
+        tags=tuple(asked.tags),
+        expires_in=asked.expires_in,
+    )
 
 
 async def _events(workbench: Workbench, job: str, shown: Shown) -> AsyncGenerator[dict[str, str]]:

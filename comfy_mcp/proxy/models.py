@@ -7,10 +7,22 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from comfy_mcp.backends import Circuit, Member
 from comfy_mcp.errors import ErrorRecord
 from comfy_mcp.jobs import Asset, Job, JobState, Output
+from comfy_mcp.store import Mode
 
-__all__ = ["AssetOut", "FailureOut", "JobIn", "JobOut", "JobsOut", "TemplateOut", "TemplatesOut"]
+__all__ = [
+    "AssetOut",
+    "BackendOut",
+    "BackendsOut",
+    "FailureOut",
+    "JobIn",
+    "JobOut",
+    "JobsOut",
+    "TemplateOut",
+    "TemplatesOut",
+]
 
 _JOB = "3f0c1c6e8f4b4d0b9a52f2f4f3a0d9c1"
 
@@ -31,6 +43,14 @@ class JobIn(BaseModel):
         dict[str, Any], Field(default_factory=dict, description="Parameters; what is left out is default.")
     ]
     style: Annotated[str | None, Field(max_length=64, description="Id of a style preset.")] = None
+    priority: Annotated[int, Field(ge=-10, le=10, description="-10 waits for all others, 10 goes first.")] = 0
+    tags: Annotated[
+        list[Annotated[str, Field(max_length=64)]],
+        Field(default_factory=list[str], max_length=8, description="Only a backend with all of them runs it."),
+    ]
+    expires_in: Annotated[
+        float | None, Field(gt=0, le=10**9, description="Seconds until it is given up when nothing could start it.")
+    ] = None
 
 
 class ProgressOut(BaseModel):
@@ -96,7 +116,11 @@ class FailureOut(BaseModel):
 
 
 class JobOut(BaseModel):
-    """A job. States: queued, running, then one of succeeded, failed, cancelled, expired."""
+    """A job. States: queued, running, then one of succeeded, failed, cancelled, expired.
+
+    While it waits, ``position`` is how many start before it and ``starts_in`` about how many seconds that takes, null
+    when nothing like it was measured yet. ``model`` is what must be loaded for it.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"id": _JOB, "state": "succeeded", "template": "txt2img"}]}
@@ -111,6 +135,12 @@ class JobOut(BaseModel):
     outputs: list[OutputOut]
     warnings: list[str]
     error: ErrorOut | None
+    priority: int
+    model: str
+    backend: str | None
+    attempts: int
+    position: int | None
+    starts_in: float | None
     created: datetime
     started: datetime | None
     finished: datetime | None
@@ -134,6 +164,12 @@ class JobOut(BaseModel):
             outputs=[OutputOut.of(output) for output in job.outputs],
             warnings=list(job.warnings),
             error=ErrorOut.of(job.error) if job.error else None,
+            priority=job.priority,
+            model=job.model,
+            backend=job.backend,
+            attempts=job.attempts,
+            position=job.place.position if job.place else None,
+            starts_in=job.place.starts_in if job.place else None,
             created=job.created,
             started=job.started,
             finished=job.finished,
@@ -145,6 +181,37 @@ class JobsOut(BaseModel):
 
     jobs: list[JobOut]
     next: str | None
+
+
+class BackendOut(BaseModel):
+    """``mode``: active, paused or draining. ``circuit``: closed (well), open (left alone), half-open (on trial)."""
+
+    name: str
+    mode: Mode
+    circuit: Circuit
+    problem: str | None
+    running: int
+    concurrency: int
+    tags: list[str]
+    card: str
+
+    @classmethod
+    def of(cls, member: Member) -> BackendOut:
+        failure, config = member.breaker.failure, member.config
+        return cls(
+            name=member.name,
+            mode=member.mode,
+            circuit=member.breaker.circuit,
+            problem=str(failure) if failure else None,
+            running=member.running,
+            concurrency=config.concurrency,
+            tags=sorted(config.tags),
+            card=config.place,
+        )
+
+
+class BackendsOut(BaseModel):
+    backends: list[BackendOut]
 
 
 class TemplateOut(BaseModel):

@@ -4,7 +4,30 @@ A store alone moves a job between states. It knows nothing of ComfyUI, templates
 workbench and dispatch.
 """
 
-from comfy_mcp.store.interface import Idempotency, JobStore, NewJob, Outcome
+from comfy_mcp.store.interface import (
+    Choose,
+    Idempotency,
+    JobStore,
+    Line,
+    Mode,
+    NewJob,
+    Outcome,
+    Queue,
+    QueueLimits,
+    Start,
+)
 from comfy_mcp.store.sqlite import SqliteStore
 
-__all__ = ["Idempotency", "JobStore", "NewJob", "Outcome", "SqliteStore"]
+__all__ = [
+    "Choose",
+    "Idempotency",
+    "JobStore",
+    "Line",
+    "Mode",
+    "NewJob",
+    "Outcome",
+    "Queue",
+    "QueueLimits",
+    "SqliteStore",
+    "Start",
+]

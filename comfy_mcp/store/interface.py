@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from comfy_mcp.errors import ErrorRecord
 from comfy_mcp.jobs import Asset, BoundWorkflow, Job, JobState, Output, Progress
+from llm_bridge.forecast import Waiting
+from llm_bridge.scheduling import Batch, Lane
 
-__all__ = ["Idempotency", "JobStore", "NewJob", "Outcome"]
+__all__ = [
+    "Choose",
+    "Idempotency",
+    "JobStore",
+    "Line",
+    "Mode",
+    "NewJob",
+    "Outcome",
+    "Queue",
+    "QueueLimits",
+    "Start",
+]
+
+
+class Mode(StrEnum):
+    """What a person wants of a backend."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """Its running jobs go on, and it gets no new ones."""
+    DRAINING = "draining"
+    """As paused; when its last job ended, it lets go of its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """``jobs`` may wait in all and ``per_owner`` of one owner; a running job without a heartbeat for ``lease`` seconds
+    is anybody's."""
+
+    jobs: int = 1000
+    per_owner: int = 1000
+    lease: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job as it is accepted: validated and bound, so that it runs as accepted even if its template changes."""
+    """A job as it is accepted: validated and bound, so that it runs as accepted even if its template changes.
+
+    ``priority`` is -10 to 10. ``model`` is what must be loaded for it, ``needs`` what a backend must have.
+    ``expires_in`` is seconds until it is given up when nobody could start it, None for never.
+    """
 
     owner: str
     template: str
     style: str | None
     bound: BoundWorkflow
     warnings: tuple[str, ...] = ()
+    priority: int = 0
+    model: str = ""
+    needs: frozenset[str] = frozenset()
+    expires_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +84,42 @@ class Outcome:
     warnings: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What the scheduling policy decides on. ``batches`` are by card, ``turns`` by owner."""
+
+    lanes: Sequence[Lane]
+    batches: Mapping[str, Batch]
+    turns: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The decision: the oldest job of ``lane`` starts on ``backend`` of ``card``; ``begins`` starts a batch there."""
+
+    lane: int
+    backend: str
+    card: str
+    begins: bool = False
+
+
+Choose = Callable[[Queue], Start | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Who waits, oldest first, and what is known of how long it takes.
+
+    ``seconds`` is by lane and absent where nothing was measured. ``running`` are pairs of a backend and the seconds its
+    job probably still needs, None where nothing was measured.
+    """
+
+    queue: Queue
+    waiting: Sequence[Waiting]
+    running: Sequence[tuple[str, float | None]]
+    seconds: Mapping[int, float]
+
+
 class JobStore(Protocol):
     """Jobs and the records of assets. Every method commits before it returns; all raise StorageUnavailable."""
 
@@ -50,8 +128,12 @@ class JobStore(Protocol):
 
         Raises:
             Conflict: the key was used for another request.
-            Overloaded: too many jobs wait.
+            Overloaded: too many jobs wait; the detail ``retry_after`` is seconds.
         """
+        ...
+
+    async def find(self, owner: str, template: str, idempotency: Idempotency) -> Job | None:
+        """The job that an earlier call with this key made, or None. Raises Conflict as `enqueue` does."""
         ...
 
     async def get(self, job: str, owner: str | None = None) -> Job:
@@ -62,39 +144,73 @@ class JobStore(Protocol):
         """The newest jobs first; ``before`` is the id of the last job of the page before."""
         ...
 
-    async def position(self, job: str) -> int:
-        """How many queued or running jobs are ahead of this one; 0 when none is, or when it is not queued."""
+    async def active(self, owner: str | None = None, *, limit: int = 50) -> Sequence[Job]:
+        """The running jobs, then the waiting ones, oldest first."""
+        ...
+
+    async def line(self, limit: int) -> Line:
+        """The first ``limit`` waiting jobs and what runs, to foretell who starts when."""
+        ...
+
+    async def ahead(self, job: str) -> int:
+        """How many waiting jobs came before this one; 0 when it does not wait."""
         ...
 
     async def cancel(self, job: str, owner: str | None = None) -> Job:
         """End a queued job as cancelled; ask for the end of a running one; leave an ended one. Raises NotFound."""
         ...
 
-    async def lease(self, attempt: str) -> Job | None:
-        """Give the oldest queued job to a new attempt and count it, or None. ``attempt`` is the fencing token."""
+    async def lease(self, attempt: str, choose: Choose) -> Job | None:
+        """Give a queued job to a new attempt: counted before it starts, with a new token. None when there is none.
+
+        ``choose`` is pure and may be asked more than once. ``attempt`` is the ComfyUI prompt_id.
+        """
         ...
 
-    async def running(self) -> Sequence[Job]:
-        """The jobs that some attempt holds."""
+    async def heartbeat(self, held: Mapping[str, int]) -> frozenset[str]:
+        """Renew the leases of these jobs, given with their tokens; the ids of those that are held no longer."""
+        ...
+
+    async def adopt(self, *, everything: bool = False) -> Sequence[Job]:
+        """Take over the running jobs whose lease ended, each under a new token, the attempt unchanged.
+
+        ``everything`` takes also those whose lease still runs: the caller knows that nobody else works.
+        """
+        ...
+
+    async def expire(self) -> Sequence[str]:
+        """End the queued jobs that waited longer than they may; their ids."""
         ...
 
     async def cancel_requests(self) -> frozenset[str]:
         """Ids of running jobs that somebody asked to cancel."""
         ...
 
-    async def record_progress(self, job: str, attempt: str, progress: Progress) -> None:
-        """Keep how far an attempt is (without its preview), for other processes. Ignored for a stale attempt."""
+    async def record_progress(self, job: str, token: int, progress: Progress) -> None:
+        """Keep how far an attempt is (without its preview), for other processes. Ignored for a stale token."""
         ...
 
-    async def release(self, job: str, attempt: str, *, refund: bool = False) -> bool:
-        """Put a running job back in the queue at its old place; False for a stale attempt.
+    async def release(self, job: str, token: int, *, refund: bool = False) -> bool:
+        """Put a running job back in the queue at its old place; False for a stale token.
 
         ``refund`` does not count the attempt: nothing was started.
         """
         ...
 
-    async def finish(self, job: str, attempt: str, outcome: Outcome) -> bool:
-        """Record assets and the terminal state in one transaction; False, and nothing, for a stale attempt."""
+    async def finish(self, job: str, token: int, outcome: Outcome) -> bool:
+        """Record assets and the terminal state in one transaction; False, and nothing, for a stale token."""
+        ...
+
+    async def forget_card(self, card: str) -> None:
+        """Nothing is known to be loaded on this card any more."""
+        ...
+
+    async def modes(self) -> Mapping[str, Mode]:
+        """The backends that are paused or drained."""
+        ...
+
+    async def set_mode(self, backend: str, mode: Mode) -> None:
+        """Pause, drain or resume a backend."""
         ...
 
     async def add_asset(self, owner: str, asset: Asset) -> None:

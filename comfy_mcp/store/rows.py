@@ -58,4 +58,9 @@ def read_job(row: sqlite3.Row, assets: tuple[Asset, ...]) -> Job:
         outputs=_OUTPUTS.validate_json(row["outputs"]),
         error=_ERROR.validate_json(row["error"]) if row["error"] else None,
         warnings=_WARNINGS.validate_json(row["warnings"]),
+        priority=row["priority"],
+        model=row["model"],
+        backend=row["backend"],
+        token=row["token"],
+        takeovers=row["takeovers"],
     )

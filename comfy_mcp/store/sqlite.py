@@ -1,151 +1,91 @@
-"""The SQLite store: one file, write-ahead log, every acknowledged commit synced to the disk.
-
-Owns the connections and the transactions. One thread at a time writes and another reads, so a transaction never waits
-for another of the same process, and a reader never waits for a disk; other processes are waited for by SQLite itself.
-"""
+"""The SQLite store: what every method of the interface does in which transaction."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib import resources
 from pathlib import Path
-from typing import TypeVar
 from uuid import uuid4
 
-import anyio
-from anyio import to_thread
-
-from comfy_mcp.errors import Conflict, NotFound, Overloaded, StorageUnavailable
+from comfy_mcp.errors import Conflict, NotFound, Overloaded
 from comfy_mcp.jobs import Asset, Job, Progress
-from comfy_mcp.store import rows
-from comfy_mcp.store.interface import Idempotency, NewJob, Outcome
+from comfy_mcp.store import queueing, rows
+from comfy_mcp.store.clock import Clock, uptime
+from comfy_mcp.store.database import Database
+from comfy_mcp.store.interface import Choose, Idempotency, Line, Mode, NewJob, Outcome, QueueLimits
 
 __all__ = ["SqliteStore"]
 
-_VERSION = 1
-_BUSY_SECONDS = 10.0
-
-T = TypeVar("T")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: an id that was given out survives a power cut, not only a crash of the process.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    _migrate(connection)
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
-            raise StorageUnavailable(
-                "The database was written by a newer workbench.",
-                hint="Update comfyui-workbench, or set WORKBENCH_DATA to another folder.",
-            )
-        if version == 0:
-            for statement in resources.files("comfy_mcp.store").joinpath("schema.sql").read_text().split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
 
 class SqliteStore:
-    """A `JobStore` in one SQLite file. Make it with `open`."""
+    """A `JobStore` in one SQLite file. Make it with `open`. ``limits`` may be replaced at any time."""
 
-    def __init__(self, connection: sqlite3.Connection, reader: sqlite3.Connection, max_queue: int) -> None:
-        self._connection, self._reader = connection, reader
-        self._max_queue = max_queue
-        self._one_writer, self._one_reader = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
+    def __init__(self, database: Database, limits: QueueLimits, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self.limits = limits
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path, *, max_queue: int = 1000) -> AsyncGenerator[SqliteStore]:
+    async def open(
+        cls, path: Path, *, limits: QueueLimits | None = None, clock: Clock = uptime
+    ) -> AsyncGenerator[SqliteStore]:
         """Open or create the database at ``path``; closed at the end of the block.
 
         Raises:
             StorageUnavailable: the file cannot be opened, is damaged or is newer than this program.
         """
-        try:
-            connection = await to_thread.run_sync(_connect, path)
-            reader = await to_thread.run_sync(_connect, path)
-        except (sqlite3.Error, OSError) as failure:
-            raise _unavailable(failure) from failure
-        store = cls(connection, reader, max_queue)
-        try:
+        async with Database.open(path) as database:
+            store = cls(database, limits or QueueLimits(), clock)
+            await database.write(lambda db: queueing.rebase(db, clock()))
             yield store
-        finally:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(reader.close, limiter=store._one_reader)
-                await to_thread.run_sync(connection.close, limiter=store._one_writer)
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._in_thread(lambda: work(self._reader), self._one_reader)
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` in one immediate transaction; what it raises rolls everything back."""
-
-        return await self._in_thread(lambda: self._transaction(work), self._one_writer)
-
-    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(self._connection)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        return result
-
-    async def _in_thread(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
-        try:
-            # Not abandoned when the caller is cancelled: a transaction never stops half-way.
-            return await to_thread.run_sync(work, limiter=limiter)
-        except sqlite3.Error as failure:
-            raise _unavailable(failure) from failure
 
     async def enqueue(self, new: NewJob, idempotency: Idempotency | None = None) -> Job:
         bound, warnings = rows.dump(new.bound), rows.dump(new.warnings)
 
         def insert(db: sqlite3.Connection) -> Job:
-            if idempotency is not None and (earlier := _replayed(db, new, idempotency)) is not None:
+            if idempotency is not None and (earlier := _replayed(db, new.owner, new.template, idempotency)) is not None:
                 return earlier
-            waiting = db.execute("SELECT count(*) FROM job WHERE state = 'queued'").fetchone()[0]
-            if waiting >= self._max_queue:
-                raise Overloaded(
-                    f"{waiting} jobs are waiting, and no more are taken.",
-                    hint="Try again when some are done, or cancel some.",
-                )
+            self._refuse_too_many(db, new.owner)
             key, fingerprint = (idempotency.key, idempotency.fingerprint) if idempotency else (None, None)
-            job = uuid4().hex
+            job, lane = uuid4().hex, queueing.lane_of(db, new)
             db.execute(
                 "INSERT INTO job (id, owner, template, style, bound, state, created, warnings, idempotency_key,"
-                " fingerprint) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
-                (job, new.owner, new.template, new.style, bound, time.time(), warnings, key, fingerprint),
+                " fingerprint, lane, since, expires_in) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(job, new.owner, new.template, new.style, bound, time.time(), warnings, key, fingerprint, lane),
+                    *(self._clock(), new.expires_in),
+                ),
             )
             return _job(db, job)
 
-        return await self._write(insert)
+        return await self._database.write(insert)
+
+    def _refuse_too_many(self, db: sqlite3.Connection, owner: str) -> None:
+        count = "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued'"
+        waiting = db.execute(f"{count} LIMIT ?)", (self.limits.jobs,)).fetchone()[0]
+        own = waiting
+        if waiting >= self.limits.per_owner:
+            own = db.execute(f"{count} AND owner = ? LIMIT ?)", (owner, self.limits.per_owner)).fetchone()[0]
+        if waiting >= self.limits.jobs or own >= self.limits.per_owner:
+            seconds = max(1, round(queueing.seconds_to_go(db)))
+            raise Overloaded(
+                f"{max(waiting, own)} jobs are waiting, and no more are taken.",
+                hint=f"Try again in about {seconds} s, or cancel some.",
+                retry_after=seconds,
+            )
+
+    async def find(self, owner: str, template: str, idempotency: Idempotency) -> Job | None:
+        return await self._database.read(lambda db: _replayed(db, owner, template, idempotency))
 
     async def get(self, job: str, owner: str | None = None) -> Job:
-        return await self._read(lambda db: _job(db, job, owner))
+        return await self._database.read(lambda db: _job(db, job, owner))
 
     async def list(self, owner: str | None = None, *, limit: int = 50, before: str | None = None) -> Sequence[Job]:
         def select(db: sqlite3.Connection) -> Sequence[Job]:
-            query, values = "SELECT * FROM job WHERE 1", list[object]()
+            query, values = "SELECT * FROM listed WHERE 1", list[object]()
             if owner is not None:
                 query, values = query + " AND owner = ?", [*values, owner]
             if before is not None:
@@ -153,17 +93,32 @@ class SqliteStore:
             found = db.execute(query + " ORDER BY seq DESC LIMIT ?", [*values, limit]).fetchall()
             return [_read_row(db, row) for row in found]
 
-        return await self._read(select)
+        return await self._database.read(select)
 
-    async def position(self, job: str) -> int:
+    async def active(self, owner: str | None = None, *, limit: int = 50) -> Sequence[Job]:
+        def select(db: sqlite3.Connection) -> Sequence[Job]:
+            found = list[sqlite3.Row]()
+            for state in ("running", "queued"):
+                query = (
+                    f"SELECT * FROM listed WHERE state = '{state}' AND (? IS NULL OR owner = ?) ORDER BY seq LIMIT ?"
+                )
+                found += db.execute(query, (owner, owner, limit - len(found)))
+            return [_read_row(db, row) for row in found]
+
+        return await self._database.read(select)
+
+    async def line(self, limit: int) -> Line:
+        return await self._database.read(lambda db: queueing.line(db, limit, self._clock()))
+
+    async def ahead(self, job: str) -> int:
         def count(db: sqlite3.Connection) -> int:
-            return db.execute(
+            query = (
                 "SELECT count(*) FROM job AS ahead, job AS mine WHERE mine.id = ? AND mine.state = 'queued'"
-                " AND (ahead.state = 'running' OR ahead.state = 'queued' AND ahead.seq < mine.seq)",
-                (job,),
-            ).fetchone()[0]
+                " AND ahead.state = 'queued' AND ahead.seq < mine.seq"
+            )
+            return db.execute(query, (job,)).fetchone()[0]
 
-        return await self._read(count)
+        return await self._database.read(count)
 
     async def cancel(self, job: str, owner: str | None = None) -> Job:
         def update(db: sqlite3.Connection) -> Job:
@@ -174,75 +129,72 @@ class SqliteStore:
             db.execute("UPDATE job SET cancel_requested = 1 WHERE id = ? AND state = 'running'", (job,))
             return _job(db, job)
 
-        return await self._write(update)
+        return await self._database.write(update)
 
-    async def lease(self, attempt: str) -> Job | None:
+    async def lease(self, attempt: str, choose: Choose) -> Job | None:
         def take(db: sqlite3.Connection) -> Job | None:
-            row = db.execute(
-                "UPDATE job SET state = 'running', attempt = ?, attempts = attempts + 1, progress = NULL,"
-                " started = coalesce(started, ?) WHERE seq ="
-                " (SELECT seq FROM job WHERE state = 'queued' ORDER BY seq LIMIT 1) RETURNING *",
-                (attempt, time.time()),
-            ).fetchone()
-            return None if row is None else _read_row(db, row)
+            leased = queueing.lease(db, attempt, choose, self._clock())
+            return None if leased is None else _job(db, leased)
 
-        def take_if_any() -> Job | None:
-            # Looked at first, so that an idle dispatcher takes no write lock from other processes.
-            if self._connection.execute("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1").fetchone() is None:
-                return None
-            return self._transaction(take)
+        def nothing_to_start(db: sqlite3.Connection) -> bool:
+            waiting = queueing.queue(db, self._clock())
+            return not waiting.lanes or choose(waiting) is None
 
-        return await self._in_thread(take_if_any, self._one_writer)
+        return await self._database.write_unless(nothing_to_start, take)
 
-    async def running(self) -> Sequence[Job]:
-        def select(db: sqlite3.Connection) -> Sequence[Job]:
-            return [_read_row(db, row) for row in db.execute("SELECT * FROM job WHERE state = 'running' ORDER BY seq")]
+    async def heartbeat(self, held: Mapping[str, int]) -> frozenset[str]:
+        return await self._database.write(lambda db: queueing.heartbeat(db, held, self._clock()))
 
-        return await self._read(select)
+    async def adopt(self, *, everything: bool = False) -> Sequence[Job]:
+        def take_over(db: sqlite3.Connection) -> Sequence[Job]:
+            adopted = queueing.adopt(db, self.limits.lease, self._clock(), everything=everything)
+            return [_job(db, job) for job in adopted]
+
+        return await self._database.write(take_over)
+
+    async def expire(self) -> Sequence[str]:
+        return await self._database.write(lambda db: queueing.expire(db, self._clock()))
 
     async def cancel_requests(self) -> frozenset[str]:
         query = "SELECT id FROM job WHERE state = 'running' AND cancel_requested"
-        return await self._read(lambda db: frozenset(row["id"] for row in db.execute(query)))
+        return await self._database.read(lambda db: frozenset(row["id"] for row in db.execute(query)))
 
-    async def record_progress(self, job: str, attempt: str, progress: Progress) -> None:
+    async def record_progress(self, job: str, token: int, progress: Progress) -> None:
         text = rows.dump_progress(progress)
-        query = "UPDATE job SET progress = ? WHERE id = ? AND attempt = ? AND state = 'running'"
-        await self._write(lambda db: db.execute(query, (text, job, attempt)))
+        query = "UPDATE job SET progress = ? WHERE id = ? AND token = ? AND state = 'running'"
+        await self._database.write(lambda db: db.execute(query, (text, job, token)))
 
-    async def release(self, job: str, attempt: str, *, refund: bool = False) -> bool:
-        query = (
-            "UPDATE job SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,"
-            " finished = CASE WHEN cancel_requested THEN ? END, attempts = attempts - ?, progress = NULL"
-            " WHERE id = ? AND attempt = ? AND state = 'running'"
-        )
-        values = (time.time(), int(refund), job, attempt)
-        return await self._write(lambda db: db.execute(query, values).rowcount == 1)
+    async def release(self, job: str, token: int, *, refund: bool = False) -> bool:
+        return await self._database.write(lambda db: queueing.release(db, job, token, refund=refund))
 
-    async def finish(self, job: str, attempt: str, outcome: Outcome) -> bool:
+    async def finish(self, job: str, token: int, outcome: Outcome) -> bool:
         def commit(db: sqlite3.Connection) -> bool:
-            row = db.execute(
-                "UPDATE job SET state = ?, finished = ?, outputs = ?, error = ?, warnings = ?, progress = NULL"
-                " WHERE id = ? AND attempt = ? AND state = 'running' RETURNING seq, owner",
-                (
-                    outcome.state,
-                    time.time(),
-                    rows.dump(tuple(outcome.outputs)),
-                    rows.dump(outcome.error) if outcome.error else None,
-                    rows.dump(tuple(outcome.warnings)),
-                    job,
-                    attempt,
-                ),
-            ).fetchone()
+            row = queueing.end(db, job, token, outcome, self._clock())
             if row is None:
                 return False
             for position, asset in enumerate(outcome.assets):
                 _insert_asset(db, row["owner"], asset, row["seq"], position)
             return True
 
-        return await self._write(commit)
+        return await self._database.write(commit)
+
+    async def forget_card(self, card: str) -> None:
+        await self._database.write(lambda db: db.execute("DELETE FROM batch WHERE card = ?", (card,)))
+
+    async def modes(self) -> Mapping[str, Mode]:
+        query = "SELECT backend, mode FROM mode"
+        return await self._database.read(lambda db: {row["backend"]: Mode(row["mode"]) for row in db.execute(query)})
+
+    async def set_mode(self, backend: str, mode: Mode) -> None:
+        def update(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM mode WHERE backend = ?", (backend,))
+            if mode is not Mode.ACTIVE:
+                db.execute("INSERT INTO mode (backend, mode) VALUES (?, ?)", (backend, mode))
+
+        await self._database.write(update)
 
     async def add_asset(self, owner: str, asset: Asset) -> None:
-        await self._write(lambda db: _insert_asset(db, owner, asset))
+        await self._database.write(lambda db: _insert_asset(db, owner, asset))
 
     async def asset(self, asset: str, owner: str | None = None) -> Asset:
         def select(db: sqlite3.Connection) -> Asset:
@@ -251,22 +203,13 @@ class SqliteStore:
                 raise NotFound("There is no such picture.", hint="Use an asset id from an earlier answer.")
             return rows.read_asset(row["record"])
 
-        return await self._read(select)
+        return await self._database.read(select)
 
 
-def _unavailable(failure: Exception) -> StorageUnavailable:
-    full = isinstance(failure, sqlite3.OperationalError) and "full" in str(failure)
-    what = "The disk of the job database is full." if full else "The job database cannot be used."
-    reason = getattr(failure, "sqlite_errorname", type(failure).__name__)
-    return StorageUnavailable(
-        what, hint="Nothing acknowledged is lost. Check WORKBENCH_DATA: space, rights, and a local disk.", reason=reason
-    )
-
-
-def _replayed(db: sqlite3.Connection, new: NewJob, idempotency: Idempotency) -> Job | None:
+def _replayed(db: sqlite3.Connection, owner: str, template: str, idempotency: Idempotency) -> Job | None:
     row = db.execute(
-        "SELECT * FROM job WHERE owner = ? AND template = ? AND idempotency_key = ?",
-        (new.owner, new.template, idempotency.key),
+        "SELECT * FROM listed WHERE owner = ? AND template = ? AND idempotency_key = ?",
+        (owner, template, idempotency.key),
     ).fetchone()
     if row is None:
         return None
@@ -276,7 +219,7 @@ def _replayed(db: sqlite3.Connection, new: NewJob, idempotency: Idempotency) -> 
 
 
 def _job(db: sqlite3.Connection, job: str, owner: str | None = None) -> Job:
-    row = db.execute("SELECT * FROM job WHERE id = ?", (job,)).fetchone()
+    row = db.execute("SELECT * FROM listed WHERE id = ?", (job,)).fetchone()
     if row is None or owner not in (None, row["owner"]):
         raise NotFound("There is no job with this id.", hint="Use the job id from the answer that started it.")
     return _read_row(db, row)

@@ -7,7 +7,7 @@ from typing import Any
 
 import mcp_types as types
 
-from comfy_mcp.content import job_result, text_result
+from comfy_mcp.content import job_result, job_status, text_result
 from comfy_mcp.errors import InvalidParameter
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.workbench import Workbench
@@ -15,6 +15,7 @@ from comfy_mcp.workflows import describe
 
 __all__ = ["JOB_TOOLS"]
 
+_LISTED = 20
 _JOB_ID = {"type": "string", "description": "Job id from an earlier answer."}
 
 
@@ -36,6 +37,14 @@ async def _cancel_job(workbench: Workbench, caller: Caller, arguments: Mapping[s
     return text_result(f"{job.template}: {job.state}. {what}".strip() + f"\njob {job.id}")
 
 
+async def _list_jobs(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
+    waiting = await workbench.active(caller.owner, limit=_LISTED)
+    newest = await workbench.jobs(caller.owner, limit=_LISTED)
+    jobs = [*waiting, *(job for job in newest if job.state.terminal)][:_LISTED]
+    lines = [f"{job.id} {job.template}: {job_status(job)}" for job in jobs]
+    return text_result("\n".join(lines) or "There are no jobs.")
+
+
 async def _list_templates(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
     catalogue = workbench.catalogue
     lines = [f"{name}: {template.description}" for name, template in catalogue.templates.items()]
@@ -48,7 +57,7 @@ async def _describe_template(
     workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]
 ) -> types.CallToolResult:
     template = workbench.catalogue.get(_text(arguments, "template"))
-    info = await workbench.backend.object_info()
+    info = await workbench.object_info()
     told = describe(template, object_info=info)
     lines = [f"{template.id}: {template.description}"]
     lines += [_parameter_line(parameter) for parameter in told["parameters"]]
@@ -93,6 +102,13 @@ JOB_TOOLS = (
         description="Stop a job that is waiting or running.",
         schema=_schema(job_id=_JOB_ID),
         run=_cancel_job,
+    ),
+    Tool(
+        name="list_jobs",
+        description="The jobs that run and wait, with their place in the queue, and the latest that ended.",
+        schema={"type": "object", "properties": {}},
+        run=_list_jobs,
+        read_only=True,
     ),
     Tool(
         name="list_templates",

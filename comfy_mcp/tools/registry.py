@@ -84,7 +84,7 @@ class Toolbox:
     def listed(self) -> list[Tool]:
         """The general tools, the pinned templates, then the others, until `tools_bytes` is used up."""
         # Both are replaced as a whole when they change, so identity is enough to know that nothing did.
-        seen = (id(self.workbench.catalogue), id(self.workbench.backend.known_info))
+        seen = (id(self.workbench.catalogue), id(self.workbench.known_info))
         if seen != self._seen:
             self._seen, self._listed = seen, self._choose()
         return self._listed

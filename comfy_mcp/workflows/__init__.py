@@ -8,6 +8,7 @@ from comfy_mcp.workflows.catalogue import Catalogue, Diagnostic, shipped_folder
 from comfy_mcp.workflows.checks import check
 from comfy_mcp.workflows.importer import Imported, import_workflow, write_template
 from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifest, write_manifest
+from comfy_mcp.workflows.needs import Needs, needs_of, offers
 from comfy_mcp.workflows.object_info import InputInfo, NodeInfo, ObjectInfo
 from comfy_mcp.workflows.schema import describe, json_schema
 from comfy_mcp.workflows.styles import Style
@@ -20,6 +21,7 @@ __all__ = [
     "Imported",
     "InputInfo",
     "Manifest",
+    "Needs",
     "NodeInfo",
     "ObjectInfo",
     "Parameter",
@@ -30,6 +32,8 @@ __all__ = [
     "describe",
     "import_workflow",
     "json_schema",
+    "needs_of",
+    "offers",
     "read_manifest",
     "shipped_folder",
     "write_manifest",

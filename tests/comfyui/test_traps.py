@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
-from comfy_mcp.comfyui import ComfyUI, Run, Timeouts, execute
+from comfy_mcp.comfyui import ComfyUI, Timeouts, execute
 from comfy_mcp.comfyui.translate import translated
 from comfy_mcp.errors import (
     BackendError,
@@ -27,7 +27,7 @@ from comfy_mcp.errors import (
     TooLarge,
     WorkflowRejected,
 )
-from comfy_mcp.jobs import BoundWorkflow, Progress
+from comfy_mcp.jobs import BoundWorkflow, Progress, Run
 from tests.comfyui.scripted import PNG, Scripted, frame, scripted
 
 QUICK = Timeouts(connect=1.0, read=1.0, poll=0.1, gone=1.0)
@@ -191,7 +191,7 @@ async def test_a_comfyui_that_never_comes_back_is_given_up_after_a_while() -> No
                 with pytest.raises(BackendUnavailable) as caught:
                     job = Run(str(uuid.uuid4()), BoundWorkflow(GRAPH, {}))
                     await execute(comfy, job, on_progress=lambda progress: None)
-                assert caught.value.details["submitted"] is True
+                assert caught.value.details["reached"] is True
 
             tasks.start_soon(watch)
             with anyio.fail_after(5):

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from comfy_mcp.comfyui import ComfyUI, Picture, Run, execute, resume
+from comfy_mcp.comfyui import ComfyUI, execute, resume
 from comfy_mcp.errors import BackendLost, Interrupted, InvalidParameter, MissingModel, MissingNode, TimedOut
-from comfy_mcp.jobs import BoundWorkflow, Progress, Upload
+from comfy_mcp.jobs import BoundWorkflow, Picture, Progress, Run, Upload
 from tests.contract.test_protocol import Graph, colour, painting
 from tests.engines import running_engine
 
@@ -178,7 +178,7 @@ async def test_a_queued_prompt_that_is_taken_out_was_cancelled(comfy: ComfyUI) -
 async def test_a_job_that_takes_too_long_is_stopped(comfy: ComfyUI) -> None:
     graph = painting(await checkpoint(comfy), steps=10_000)
     with pytest.raises(TimedOut):
-        await execute(comfy, run(graph, timeout=1.0), on_progress=ignore)
+        await execute(comfy, run(graph, timeout=0.3), on_progress=ignore)
     with anyio.fail_after(30):
         while (await comfy.queue()).running:
             pass

@@ -11,44 +11,21 @@ import anyio
 import pytest
 
 from comfy_mcp.errors import Conflict, ErrorRecord, NotFound, Overloaded
-from comfy_mcp.jobs import Asset, BoundWorkflow, JobState, Output, Progress, Upload
-from comfy_mcp.store import Idempotency, JobStore, NewJob, Outcome, SqliteStore
-
-Opener = Callable[[Path], AbstractAsyncContextManager[JobStore]]
-
-
-def _sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
-    return SqliteStore.open(folder / "jobs.sqlite3", max_queue=5)
-
-
-STORES: list[Opener] = [_sqlite]
+from comfy_mcp.jobs import JobState, Output, Progress
+from comfy_mcp.store import Idempotency, JobStore, Outcome
+from tests.store.stores import STORES, Opener, first, new_job, picture
 
 
 @pytest.fixture(params=STORES)
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[JobStore]]:
-    return partial(request.param, tmp_path)
+    open_store: Opener = request.param
+    return partial(open_store, tmp_path)
 
 
 @pytest.fixture
 async def store(opener: Callable[[], AbstractAsyncContextManager[JobStore]]) -> AsyncGenerator[JobStore]:
     async with opener() as opened:
         yield opened
-
-
-def new_job(owner: str = "ann", template: str = "txt2img", seed: int = 2**64 - 1) -> NewJob:
-    bound = BoundWorkflow(
-        graph={"3": {"class_type": "KSampler", "inputs": {"seed": seed, "model": ["4", 0]}}},
-        values={"seed": seed, "prompt": "Meer, 海, 🌊", "cfg": 6.5},
-        uploads=(Upload("asset", (("7", "image"),)),),
-        parameters={"3.seed": "seed"},
-    )
-    return NewJob(owner, template, "anime", bound, warnings=("width was rounded to 512",))
-
-
-def picture(name: str = "a" * 22) -> Asset:
-    return Asset(
-        id=name, key=f"ab/{name}.png", sha256="0" * 64, mime="image/png", size=7, name="x.png", width=8, height=8
-    )
 
 
 async def test_a_job_comes_back_as_it_went_in(store: JobStore) -> None:
@@ -62,25 +39,26 @@ async def test_a_job_comes_back_as_it_went_in(store: JobStore) -> None:
 
 
 async def test_jobs_are_leased_in_the_order_they_came_and_counted(store: JobStore) -> None:
-    first, second = await store.enqueue(new_job()), await store.enqueue(new_job())
+    older, newer = await store.enqueue(new_job()), await store.enqueue(new_job())
+    assert await store.ahead(newer.id) == 1
 
-    leased = await store.lease("attempt-1")
-    assert leased is not None and leased.id == first.id
+    leased = await store.lease("attempt-1", first)
+    assert leased is not None and leased.id == older.id
     assert (leased.state, leased.attempt, leased.attempts) == (JobState.RUNNING, "attempt-1", 1)
-    assert await store.position(second.id) == 1
-    again = await store.lease("attempt-2")
-    assert again is not None and again.id == second.id
-    assert await store.lease("attempt-3") is None
-    assert [job.id for job in await store.running()] == [first.id, second.id]
+    assert await store.ahead(newer.id) == 0
+    again = await store.lease("attempt-2", first)
+    assert again is not None and again.id == newer.id
+    assert await store.lease("attempt-3", first) is None
+    assert [job.id for job in await store.active()] == [older.id, newer.id]
 
 
 async def test_success_records_state_assets_and_outputs_together(store: JobStore) -> None:
     await store.enqueue(new_job())
-    job = await store.lease("attempt")
+    job = await store.lease("attempt", first)
     assert job is not None
     outcome = Outcome(JobState.SUCCEEDED, assets=[picture()], outputs=[Output("9", "text", "a cat")], warnings=["note"])
 
-    assert await store.finish(job.id, "attempt", outcome)
+    assert await store.finish(job.id, job.token, outcome)
 
     done = await store.get(job.id)
     assert (done.state, done.assets, done.warnings) == (JobState.SUCCEEDED, (picture(),), ("note",))
@@ -91,25 +69,25 @@ async def test_success_records_state_assets_and_outputs_together(store: JobStore
 
 async def test_a_failure_keeps_its_reason(store: JobStore) -> None:
     await store.enqueue(new_job())
-    job = await store.lease("attempt")
+    job = await store.lease("attempt", first)
     assert job is not None
     error = ErrorRecord("out_of_memory", "KSampler ran out of memory.", "Make it smaller.", {"node": "3"})
 
-    assert await store.finish(job.id, "attempt", Outcome(JobState.FAILED, error=error))
+    assert await store.finish(job.id, job.token, Outcome(JobState.FAILED, error=error))
 
     assert (await store.get(job.id)).error == error
 
 
 async def test_a_stale_attempt_changes_nothing(store: JobStore) -> None:
     await store.enqueue(new_job())
-    job = await store.lease("old")
+    job = await store.lease("old", first)
     assert job is not None
-    assert await store.release(job.id, "old")
-    await store.lease("new")
+    assert await store.release(job.id, job.token)
+    await store.lease("new", first)
 
-    assert not await store.finish(job.id, "old", Outcome(JobState.SUCCEEDED, assets=[picture()]))
-    assert not await store.release(job.id, "old")
-    await store.record_progress(job.id, "old", Progress(fraction=0.9))
+    assert not await store.finish(job.id, job.token, Outcome(JobState.SUCCEEDED, assets=[picture()]))
+    assert not await store.release(job.id, job.token)
+    await store.record_progress(job.id, job.token, Progress(fraction=0.9))
 
     now = await store.get(job.id)
     assert (now.state, now.attempt, now.attempts, now.assets) == (JobState.RUNNING, "new", 2, ())
@@ -118,50 +96,55 @@ async def test_a_stale_attempt_changes_nothing(store: JobStore) -> None:
 
 async def test_a_job_ends_once(store: JobStore) -> None:
     await store.enqueue(new_job())
-    job = await store.lease("attempt")
+    job = await store.lease("attempt", first)
     assert job is not None
-    assert await store.finish(job.id, "attempt", Outcome(JobState.SUCCEEDED))
+    assert await store.finish(job.id, job.token, Outcome(JobState.SUCCEEDED))
 
-    assert not await store.finish(job.id, "attempt", Outcome(JobState.CANCELLED))
+    assert not await store.finish(job.id, job.token, Outcome(JobState.CANCELLED))
     assert (await store.cancel(job.id)).state is JobState.SUCCEEDED
 
 
 async def test_cancel_ends_a_queued_job_and_asks_for_the_end_of_a_running_one(store: JobStore) -> None:
     running, queued = await store.enqueue(new_job()), await store.enqueue(new_job())
-    await store.lease("attempt")
+    await store.lease("attempt", first)
 
     assert (await store.cancel(queued.id, "ann")).state is JobState.CANCELLED
     assert (await store.cancel(running.id, "ann")).state is JobState.RUNNING
     assert await store.cancel_requests() == {running.id}
-    assert await store.lease("next") is None
+    assert await store.lease("next", first) is None
 
 
 async def test_a_cancelled_job_is_not_queued_again(store: JobStore) -> None:
-    job = await store.enqueue(new_job())
-    await store.lease("attempt")
+    await store.enqueue(new_job())
+    job = await store.lease("attempt", first)
+    assert job is not None
     await store.cancel(job.id)
 
-    assert await store.release(job.id, "attempt")
+    assert await store.release(job.id, job.token)
 
     assert (await store.get(job.id)).state is JobState.CANCELLED
 
 
 async def test_a_refunded_attempt_is_not_counted(store: JobStore) -> None:
-    job = await store.enqueue(new_job())
-    await store.lease("attempt")
+    await store.enqueue(new_job())
+    job = await store.lease("attempt", first)
+    assert job is not None
 
-    assert await store.release(job.id, "attempt", refund=True)
+    assert await store.release(job.id, job.token, refund=True)
 
     again = await store.get(job.id)
     assert (again.state, again.attempts) == (JobState.QUEUED, 0)
 
 
 async def test_the_same_key_and_request_are_the_same_job(store: JobStore) -> None:
-    first = await store.enqueue(new_job(), Idempotency("key", "fingerprint"))
+    key = Idempotency("key", "fingerprint")
+    assert await store.find("ann", "txt2img", key) is None
+    once = await store.enqueue(new_job(), key)
 
-    again = await store.enqueue(new_job(seed=5), Idempotency("key", "fingerprint"))
+    again = await store.enqueue(new_job(seed=5), key)
 
-    assert again.id == first.id
+    assert again.id == once.id
+    assert await store.find("ann", "txt2img", key) == once
     assert len(await store.list()) == 1
 
 
@@ -170,6 +153,8 @@ async def test_the_same_key_for_another_request_is_refused(store: JobStore) -> N
 
     with pytest.raises(Conflict):
         await store.enqueue(new_job(), Idempotency("key", "another"))
+    with pytest.raises(Conflict):
+        await store.find("ann", "txt2img", Idempotency("key", "another"))
 
 
 async def test_keys_belong_to_owner_and_template(store: JobStore) -> None:
@@ -226,10 +211,11 @@ async def test_pages_go_from_new_to_old(store: JobStore) -> None:
 
 
 async def test_progress_is_kept_without_its_preview(store: JobStore) -> None:
-    job = await store.enqueue(new_job())
-    await store.lease("attempt")
+    await store.enqueue(new_job())
+    job = await store.lease("attempt", first)
+    assert job is not None
 
-    await store.record_progress(job.id, "attempt", Progress(0.5, 10, 20, "3", preview=b"jpeg"))
+    await store.record_progress(job.id, job.token, Progress(0.5, 10, 20, "3", preview=b"jpeg"))
 
     assert (await store.get(job.id)).progress == Progress(0.5, 10, 20, "3")
 
@@ -237,10 +223,10 @@ async def test_progress_is_kept_without_its_preview(store: JobStore) -> None:
 async def test_everything_survives_closing(opener: Callable[[], AbstractAsyncContextManager[JobStore]]) -> None:
     async with opener() as store:
         queued, running = await store.enqueue(new_job()), None
-        running = await store.lease("attempt")
+        running = await store.lease("attempt", first)
     async with opener() as store:
         assert running is not None and queued.id == running.id
-        assert await store.running() == [running]
+        assert await store.active() == [running]
 
 
 async def test_a_store_sees_the_commits_of_another(
@@ -249,5 +235,5 @@ async def test_a_store_sees_the_commits_of_another(
     async with opener() as ours, opener() as theirs:
         job = await theirs.enqueue(new_job())
         assert (await ours.get(job.id)).id == job.id
-        assert await ours.lease("attempt") is not None
-        assert await theirs.lease("another") is None
+        assert await ours.lease("attempt", first) is not None
+        assert await theirs.lease("another", first) is None

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from comfy_mcp.errors import StorageUnavailable
-from comfy_mcp.store import SqliteStore
-from tests.store.test_contract import new_job
+from comfy_mcp.store import QueueLimits, SqliteStore
+from tests.store.stores import new_job
 
 WRITER = """
 import anyio, sys
 from pathlib import Path
-from comfy_mcp.store import SqliteStore
-from tests.store.test_contract import new_job
+from comfy_mcp.store import QueueLimits, SqliteStore
+from tests.store.stores import new_job
 
 async def main():
-    async with SqliteStore.open(Path(sys.argv[1]), max_queue=10**6) as store:
+    async with SqliteStore.open(Path(sys.argv[1]), limits=QueueLimits(10**6, 10**6)) as store:
         while True:
             print((await store.enqueue(new_job())).id, flush=True)
 
@@ -68,8 +68,8 @@ async def test_a_file_that_is_no_database_is_refused_without_its_path(tmp_path: 
 
 
 async def test_a_full_database_refuses_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
-    async with SqliteStore.open(tmp_path / "jobs.sqlite3", max_queue=10**6) as store:
-        connection: sqlite3.Connection = store._connection  # pyright: ignore[reportPrivateUsage]
+    async with SqliteStore.open(tmp_path / "jobs.sqlite3", limits=QueueLimits(10**6, 10**6)) as store:
+        connection: sqlite3.Connection = store._database.connection  # pyright: ignore[reportPrivateUsage]
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages + 20}")
         acknowledged: list[str] = []

@@ -1,0 +1,11 @@
+"""Where jobs run: the interface every backend keeps, ComfyUI as one, and the pool of all of them.
+
+Knows neither templates nor who asked. Used by dispatch and workbench.
+"""
+
+from comfy_mcp.backends.breaker import Breaker, Circuit
+from comfy_mcp.backends.comfyui import ComfyUIBackend
+from comfy_mcp.backends.interface import Backend, BackendConfig
+from comfy_mcp.backends.pool import Member, Pool
+
+__all__ = ["Backend", "BackendConfig", "Breaker", "Circuit", "ComfyUIBackend", "Member", "Pool"]

@@ -1,0 +1,5 @@
+"""Jobs from the queue to the backends and back. Used by workbench; one dispatcher at a time works on a data folder."""
+
+from comfy_mcp.dispatch.dispatcher import Dispatcher, Limits
+
+__all__ = ["Dispatcher", "Limits"]

@@ -1,0 +1,153 @@
+"""One attempt of one job: its pictures in, its run on a backend, everything that came out on our disk.
+
+Owns what each failure means: the job failed, or it goes back to the queue. Neither the queue nor the state of the job.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from comfy_mcp.assets import Assets
+from comfy_mcp.backends import Member, Pool
+from comfy_mcp.errors import (
+    BackendLost,
+    BackendUnavailable,
+    InternalError,
+    Interrupted,
+    StorageUnavailable,
+    TimedOut,
+    WorkbenchError,
+)
+from comfy_mcp.jobs import Asset, File, Job, JobState, Picture, Progress, Result, Run
+from comfy_mcp.store import JobStore, Outcome
+
+__all__ = ["Again", "Attempt", "Runner", "failed"]
+
+log = logging.getLogger(__name__)
+
+_STORAGE_RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A leased job at ``member``, once the backends ``unload`` let go of the card.
+
+    ``member`` is None when its backend is not there any more. ``adopted`` means an earlier process began it. ``scope``
+    ends the work on it, when somebody else holds the job now.
+    """
+
+    job: Job
+    member: Member | None
+    unload: tuple[str, ...] = ()
+    adopted: bool = False
+    progress: Progress = field(default_factory=Progress)
+    recorded: Progress = field(default_factory=Progress)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    @property
+    def id(self) -> str:
+        assert self.job.attempt is not None
+        return self.job.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The attempt came to nothing, for no fault of the job; ``refund`` does not count it."""
+
+    failure: WorkbenchError
+    refund: bool
+
+
+def failed(job: Job, failure: WorkbenchError) -> Outcome:
+    """The end of a job that cannot be made."""
+    return Outcome(JobState.FAILED, error=failure.record, warnings=job.warnings)
+
+
+class Runner:
+    """Sees attempts through."""
+
+    def __init__(self, store: JobStore, assets: Assets, pool: Pool) -> None:
+        self._store, self._assets, self._pool = store, assets, pool
+
+    async def run(self, attempt: Attempt, timeout: float, on_progress: Callable[[Progress], None]) -> Outcome | Again:
+        """The attempt's outcome, with all its files stored.
+
+        Raises:
+            StorageUnavailable: the database refuses; what came out is still at the backend.
+        """
+        job, member = attempt.job, attempt.member
+        if member is None:
+            return Again(BackendLost(f"The backend {job.backend} is not set up any more."), refund=True)
+        try:
+            result = await self._result(attempt, member, timeout, on_progress)
+            member.breaker.worked()
+            return await self._kept(job, result)
+        except (BackendUnavailable, BackendLost) as failure:
+            return await self._lost(attempt, member, failure)
+        except Interrupted as failure:
+            ours = job.id in await self._store.cancel_requests()
+            return Outcome(JobState.CANCELLED) if ours else failed(job, failure)
+        except TimedOut as failure:
+            member.breaker.stuck(failure)
+            return failed(job, failure)
+        except WorkbenchError as failure:
+            member.breaker.worked()
+            return failed(job, failure)
+        except Exception:
+            log.exception("Job %s hit a defect.", job.id)
+            return failed(job, InternalError())
+
+    async def _result(
+        self, attempt: Attempt, member: Member, timeout: float, on_progress: Callable[[Progress], None]
+    ) -> Result:
+        await self._pool.make_room(member, attempt.unload)
+        job = attempt.job
+        run = Run(attempt.id, job.bound, await self._pictures(job), job.bound.timeout or timeout)
+        begin = member.backend.resume if attempt.adopted else member.backend.run
+        return await begin(run, on_progress)
+
+    async def _lost(self, attempt: Attempt, member: Member, failure: BackendLost | BackendUnavailable) -> Again:
+        """The backend is gone, or forgot the attempt. What it had loaded is gone with it."""
+        if isinstance(failure, BackendUnavailable):
+            self._pool.unreachable(member, failure)
+        await self._store.forget_card(member.config.place)
+        # An adopted attempt may never have reached the backend; how often it changed hands is counted apart.
+        never_began = isinstance(failure, BackendUnavailable) and not failure.details.get("reached")
+        return Again(failure, refund=never_began or attempt.adopted)
+
+    async def _pictures(self, job: Job) -> dict[str, Picture]:
+        """The uploads of a job by asset id, read from our own storage."""
+        pictures = dict[str, Picture]()
+        for upload in job.bound.uploads:
+            asset = await self._store.asset(upload.asset)
+            pictures[upload.asset] = Picture(asset.name, await self._assets.read(asset))
+        return pictures
+
+    async def _kept(self, job: Job, result: Result) -> Outcome:
+        """Store every file before the job is called done."""
+        assets = [await self._keep(job, index, file) for index, file in enumerate(_wanted(job, result.files))]
+        notices = tuple(str(output.value) for output in result.outputs if output.kind == "notice")
+        outputs = [output for output in result.outputs if output.kind != "notice"]
+        warnings = dict.fromkeys((*job.warnings, *notices))
+        return Outcome(JobState.SUCCEEDED, assets=assets, outputs=outputs, warnings=tuple(warnings))
+
+    async def _keep(self, job: Job, index: int, file: File) -> Asset:
+        """Store one file; a full disk or an absent bucket is waited for, for half a minute."""
+        fields = {"template": job.template, "seed": job.values.get("seed", 0), "job": job.id, "index": index}
+        for seconds in _STORAGE_RETRIES:
+            try:
+                return await self._assets.keep(file.data, name_fields=fields)
+            except StorageUnavailable:
+                log.exception("The pictures of job %s cannot be stored; trying again in %s s.", job.id, seconds)
+                await anyio.sleep(seconds)
+        return await self._assets.keep(file.data, name_fields=fields)
+
+
+def _wanted(job: Job, files: tuple[File, ...]) -> tuple[File, ...]:
+    """What the workflow saves; its previews only when it saves nothing."""
+    saved = tuple(file for file in files if job.bound.graph[file.node]["class_type"] != "PreviewImage")
+    return saved or files

@@ -1,0 +1,232 @@
+"""The one loop: lease the job that the policy wants next, see it run, commit what came out.
+
+Owns the running attempts and nothing durable: killed at any moment, the next dispatcher finds every job in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskGroup
+
+from comfy_mcp.assets import Assets
+from comfy_mcp.backends import Pool
+from comfy_mcp.dispatch.attempt import Again, Attempt, Runner, failed
+from comfy_mcp.errors import PoisonJob, StorageUnavailable, WorkbenchError
+from comfy_mcp.jobs import Job, Progress
+from comfy_mcp.store import JobStore, Outcome, Queue, Start
+from comfy_mcp.watch import Board
+from llm_bridge.scheduling import Policy, Run, decide
+
+__all__ = ["Dispatcher", "Limits"]
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.5
+_PROGRESS_SECONDS = 1.0
+_STORAGE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``timeout`` seconds per attempt, ``attempts`` per job; leases are renewed every ``beat`` seconds.
+
+    A job under which ``takeovers`` dispatchers ended is taken for the cause, and set aside.
+    """
+
+    timeout: float = 1800.0
+    attempts: int = 2
+    takeovers: int = 10
+    beat: float = 5.0
+
+
+class Dispatcher:
+    """Runs queued jobs until it is cancelled. A job that is running then stays running, for the next dispatcher.
+
+    ``limits`` is asked each time, since settings change.
+    """
+
+    def __init__(
+        self, store: JobStore, assets: Assets, pool: Pool, board: Board, *, limits: Callable[[], Limits] = Limits
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._board = board
+        self._limits = limits
+        self._policy = Policy()
+        self._runner = Runner(store, assets, pool)
+        self._running: dict[str, Attempt] = {}
+
+    async def run(self) -> None:
+        """Take up what an earlier dispatcher left running, then lease job after job."""
+        self._pool.on_change = self._board.post_work
+        self._pool.on_freed = self._store.forget_card
+        with self._board.watching_work() as work:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._heed_cancels)
+                await self._heed_modes()
+                tasks.start_soon(self._each_second)
+                self._take_up(await self._store.adopt(everything=True), tasks)
+                tasks.start_soon(self._keep_leases, tasks)
+                while True:
+                    if not await self._start_next(tasks):
+                        # The notice of a job that another process queued does not reach this board.
+                        await work.wait(_POLL_SECONDS)
+
+    async def _start_next(self, tasks: TaskGroup) -> bool:
+        """Start the one job that the policy wants now; False when it wants none."""
+        decided: Run | None = None
+        waiting = False
+
+        def choose(queue: Queue) -> Start | None:
+            nonlocal decided, waiting
+            waiting = bool(queue.lanes)
+            names = frozenset[str]().union(*(lane.needs for lane in queue.lanes))
+            servers = self._pool.servers(names)
+            cards = {server.name: server.card for server in servers}
+            decided = decide(queue.lanes, servers, queue.batches, queue.turns, self._policy)
+            return decided and Start(decided.lane, decided.server, cards[decided.server], decided.begins)
+
+        try:
+            job = await self._store.lease(str(uuid4()), choose)
+        except StorageUnavailable:
+            log.exception("The job database refuses; trying again.")
+            await anyio.sleep(_STORAGE_SECONDS)
+            return False
+        if job is None or decided is None:
+            if waiting and not self._running:
+                self._pool.ask_what_they_have()
+            return False
+        self._begin(Attempt(job, self._pool.find(job.backend), decided.unload), tasks)
+        return True
+
+    def _take_up(self, jobs: Iterable[Job], tasks: TaskGroup) -> None:
+        for job in jobs:
+            self._begin(Attempt(job, self._pool.find(job.backend), adopted=True), tasks)
+
+    def _begin(self, attempt: Attempt, tasks: TaskGroup) -> None:
+        self._running[attempt.job.id] = attempt
+        if attempt.member is not None:
+            self._pool.enter(attempt.member)
+        tasks.start_soon(self._work, attempt)
+
+    async def _work(self, attempt: Attempt) -> None:
+        self._board.post(attempt.job.id)
+        committed = False
+        try:
+            with attempt.scope:
+                committed = await self._to_the_end(attempt)
+        except StorageUnavailable:
+            # The job stays "running" on disk; nobody renews its lease, so it is soon taken up again.
+            log.exception("Job %s cannot be recorded.", attempt.job.id)
+        finally:
+            del self._running[attempt.job.id]
+            if attempt.member is not None:
+                self._pool.leave(attempt.member)
+            self._board.forget(attempt.job.id)
+            self._board.post_work()
+        if committed:
+            await self._tidy_up(attempt)
+
+    async def _to_the_end(self, attempt: Attempt) -> bool:
+        """Whether the job ended; otherwise it is back in the queue, or somebody else's."""
+        job, limits = attempt.job, self._limits()
+        if job.takeovers > limits.takeovers:
+            outcome: Outcome | Again = failed(job, _poison(job))
+            await self._stop(attempt)
+        else:
+            outcome = await self._runner.run(attempt, limits.timeout, partial(self._progressed, attempt))
+        if isinstance(outcome, Again):
+            if outcome.refund or job.attempts < limits.attempts:
+                log.warning("Job %s goes back to the queue: %s", job.id, outcome.failure)
+                await self._store.release(job.id, job.token, refund=outcome.refund)
+                return False
+            outcome = failed(job, outcome.failure)
+        if not await self._store.finish(job.id, job.token, outcome):
+            log.warning("Attempt %s of job %s came too late and was not recorded.", attempt.id, job.id)
+            return False
+        return True
+
+    async def _stop(self, attempt: Attempt) -> None:
+        if attempt.member is None:
+            return
+        try:
+            await attempt.member.backend.cancel(attempt.id)
+        except WorkbenchError as failure:
+            log.warning("Attempt %s is not stopped: %s", attempt.id, failure)
+
+    async def _tidy_up(self, attempt: Attempt) -> None:
+        """Delete the backend's own record: not before the outcome is on disk, since a restart finds the job by it."""
+        if attempt.member is None:
+            return
+        try:
+            await attempt.member.backend.forget(attempt.id)
+        except WorkbenchError as failure:
+            log.info("The backend keeps its own record of attempt %s: %s", attempt.id, failure)
+
+    def _progressed(self, attempt: Attempt, progress: Progress) -> None:
+        attempt.progress = progress
+        self._board.post_progress(attempt.job.id, progress)
+
+    async def _keep_leases(self, tasks: TaskGroup) -> None:
+        """Renew what is ours, stop what is not any more, take up what nobody renews, and end what waited too long."""
+        while True:
+            await anyio.sleep(self._limits().beat)
+            try:
+                held = {job: attempt.job.token for job, attempt in self._running.items()}
+                for job in await self._store.heartbeat(held) if held else ():
+                    if (attempt := self._running.get(job)) is not None and attempt.job.token == held[job]:
+                        attempt.scope.cancel()
+                self._take_up(await self._store.adopt(), tasks)
+                for job in await self._store.expire():
+                    self._board.post(job)
+            except StorageUnavailable:
+                log.exception("Leases are not renewed.")
+
+    async def _each_second(self) -> None:
+        """Record progress for those who watch from another process, and heed what was paused from one."""
+        while True:
+            await anyio.sleep(_PROGRESS_SECONDS)
+            try:
+                await self._heed_modes()
+                for attempt in list(self._running.values()):
+                    if attempt.progress is not attempt.recorded:
+                        attempt.recorded = attempt.progress
+                        await self._store.record_progress(attempt.job.id, attempt.job.token, attempt.recorded)
+            except StorageUnavailable:
+                log.exception("Progress is not recorded.")
+
+    async def _heed_modes(self) -> None:
+        if self._pool.set_modes(await self._store.modes()):
+            self._board.post_work()
+
+    async def _heed_cancels(self) -> None:
+        """Stop the running jobs that somebody asked to cancel; repeated until each has ended.
+
+        Repeated because a cancel can arrive before the prompt does, when ComfyUI has nothing to stop yet.
+        """
+        with self._board.watching_work() as work:
+            while True:
+                await work.wait(_POLL_SECONDS)
+                if not self._running:
+                    continue
+                try:
+                    asked = await self._store.cancel_requests()
+                except StorageUnavailable:
+                    log.exception("Cancels are not read.")
+                    continue
+                async with anyio.create_task_group() as stops:
+                    for job in asked & self._running.keys():
+                        stops.start_soon(self._stop, self._running[job])
+
+
+def _poison(job: Job) -> PoisonJob:
+    return PoisonJob(
+        f"The workbench ended {job.takeovers} times while it worked on this job.",
+        hint="It is set aside. Look at the log for what it ends with; ask again with other values.",
+    )

@@ -1,0 +1,94 @@
+"""What a workbench does by itself: be elected, run jobs, and take up changes of the settings file.
+
+Owns the lock that makes one process the dispatcher of a data folder (a lock of the operating system, so it ends with
+the process, however that ends).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import anyio
+from filelock import FileLock, Timeout
+
+from comfy_mcp.backends import Backend, BackendConfig, ComfyUIBackend
+from comfy_mcp.errors import SettingsError
+from comfy_mcp.settings import Settings, reloaded, settings_file
+
+__all__ = ["backends_of", "elected", "opener", "watch_settings"]
+
+log = logging.getLogger(__name__)
+
+_ELECTION_SECONDS = 1.0
+_RELOAD_SECONDS = 1.0
+
+
+def backends_of(settings: Settings) -> list[BackendConfig]:
+    """The backends that the settings name."""
+    return [
+        BackendConfig(told.name, str(told.url).rstrip("/"), told.concurrency, told.tags, told.card)
+        for told in settings.all_backends
+    ]
+
+
+def opener(settings: Settings) -> Callable[[BackendConfig], AbstractAsyncContextManager[Backend]]:
+    """How a backend of the settings is reached."""
+    secret = settings.comfyui_authorization
+
+    @asynccontextmanager
+    async def opened(config: BackendConfig) -> AsyncGenerator[Backend]:
+        authorization = secret.get_secret_value() if secret else None
+        async with ComfyUIBackend.open(config.url, authorization=authorization, gone=settings.backend_gone) as backend:
+            yield backend
+
+    return opened
+
+
+@asynccontextmanager
+async def elected(data: Path) -> AsyncGenerator[None]:
+    """Wait to be the one dispatcher of this data folder, and be it until the end of the block."""
+    lock = FileLock(data / "dispatcher.lock", thread_local=False)
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            break
+        except Timeout:
+            await anyio.sleep(_ELECTION_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def watch_settings(current: Callable[[], Settings], apply: Callable[[Settings], object]) -> None:
+    """Look at the settings file once a second, and hand over the settings when it changed them.
+
+    A file that cannot be used is told of in the log, once, and changes nothing.
+    """
+    path = anyio.Path(settings_file())
+    seen = await _stamp(path)
+    _, before = reloaded(current(), current())
+    while True:
+        await anyio.sleep(_RELOAD_SECONDS)
+        now = await _stamp(path)
+        if now == seen:
+            continue
+        seen = now
+        try:
+            settings, before = reloaded(current(), before)
+        except SettingsError as failure:
+            log.error("The settings file changed and cannot be used; the settings stay as they were. %s", failure)
+            continue
+        if settings != current():
+            apply(settings)
+
+
+async def _stamp(path: anyio.Path) -> tuple[int, int] | None:
+    try:
+        told = await path.stat()
+    except OSError:
+        return None
+    return told.st_mtime_ns, told.st_size

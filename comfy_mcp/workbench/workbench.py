@@ -1,0 +1,241 @@
+"""The use cases, each a method: what can be made, make it, wait for it, cancel it, fetch it.
+
+Owns the wiring of the layers below.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from comfy_mcp import images
+from comfy_mcp.assets import Assets, sink_from_url
+from comfy_mcp.backends import ComfyUIBackend, Member, Pool
+from comfy_mcp.dispatch import Dispatcher, Limits
+from comfy_mcp.errors import NotFound
+from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
+from comfy_mcp.settings import Settings
+from comfy_mcp.store import Mode, QueueLimits, SqliteStore
+from comfy_mcp.tasks import background
+from comfy_mcp.watch import Board
+from comfy_mcp.workbench.binding import accepted, idempotency
+from comfy_mcp.workbench.places import Places
+from comfy_mcp.workbench.service import backends_of, elected, opener, watch_settings
+from comfy_mcp.workflows import Catalogue, ObjectInfo, shipped_folder
+
+__all__ = ["Workbench"]
+
+_ELSEWHERE_POLL_SECONDS = 0.25
+_HERE_POLL_SECONDS = 2.0
+_RELOAD_SECONDS = 1.0
+
+
+class Workbench:
+    """Make one with `open`; every method may be called from many tasks at once."""
+
+    def __init__(self, settings: Settings, store: SqliteStore, assets: Assets, pool: Pool) -> None:
+        self.settings = settings
+        self.store = store
+        self.assets = assets
+        self.pool = pool
+        self.dispatching = False
+        self._board = Board()
+        self._places = Places(store, pool)
+        self._catalogue = Catalogue.load(self._folders)
+        self._looked_at = time.monotonic()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings, *, dispatch: bool = True) -> AsyncGenerator[Self]:
+        """Open the data folder and, once elected, run jobs until the end of the block.
+
+        No backend need be there. ``dispatch`` False only queues and watches.
+
+        Raises:
+            StorageUnavailable: the data folder cannot be used.
+            SettingsError: the setting ``assets`` names no storage.
+        """
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(SqliteStore.open(settings.database, limits=_limits(settings)))
+            pool = await stack.enter_async_context(Pool.open(backends_of(settings), opener(settings)))
+            tasks = await stack.enter_async_context(background())
+            assets = Assets(sink_from_url(settings.assets, settings.data), settings.asset_name)
+            workbench = cls(settings, store, assets, pool)
+            tasks.start_soon(watch_settings, lambda: workbench.settings, partial(workbench._change, tasks))
+            if dispatch:
+                tasks.start_soon(workbench._dispatch)
+            yield workbench
+
+    def _change(self, tasks: TaskGroup, settings: Settings) -> None:
+        """Take up changed settings: at once for what comes, at its end for what runs."""
+        self.settings, self.store.limits = settings, _limits(settings)
+        tasks.start_soon(self.pool.change, backends_of(settings))
+
+    async def _dispatch(self) -> None:
+        async with elected(self.settings.data):
+            self.dispatching = True
+            try:
+                await Dispatcher(self.store, self.assets, self.pool, self._board, limits=self._run_limits).run()
+            finally:
+                self.dispatching = False
+
+    def _run_limits(self) -> Limits:
+        return Limits(self.settings.job_timeout, self.settings.max_attempts)
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        return (shipped_folder(), *self.settings.template_folders)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The templates and styles as they are on disk now, looked at again at most once a second."""
+        now = time.monotonic()
+        if now - self._looked_at > _RELOAD_SECONDS:
+            self._looked_at = now
+            if Catalogue.fingerprint(self._folders) != self._catalogue.fingerprint_seen:
+                self._catalogue = Catalogue.load(self._folders)
+        return self._catalogue
+
+    async def submit(self, request: JobRequest, key: str | None = None) -> Job:
+        """Check everything, put the job on disk, then return it; nothing has reached a backend's queue yet.
+
+        With the ``key`` of an earlier request of this owner and template it is that job, whatever came of it.
+
+        Raises:
+            NotFound: no such template, style or input picture.
+            InvalidParameter, TooLarge: a value that the template does not take; the details name the parameter.
+            MissingNode, MissingModel: no ComfyUI has what the template needs.
+            BackendUnavailable: no ComfyUI answers, or ever did, so nothing can be checked; nothing was accepted.
+            Conflict: the idempotency key was used for another request.
+            Overloaded, StorageUnavailable: the queue is full, or the disk refuses.
+        """
+        once = idempotency(request, key) if key else None
+        if once is not None and (earlier := await self.store.find(request.owner, request.template, once)) is not None:
+            return await self._shown(earlier)
+        new = await accepted(request, self.catalogue, self.store, self.pool, self.settings.queue_expiry)
+        job = await self.store.enqueue(new, once)
+        self._board.post_work()
+        return job
+
+    async def job(self, job: str, owner: str | None = None) -> Job:
+        """The job as it is now, with the newest progress or its place in the queue. Raises NotFound."""
+        return await self._shown(await self.store.get(job, owner))
+
+    async def jobs(self, owner: str | None = None, *, limit: int = 50, before: str | None = None) -> Sequence[Job]:
+        """The newest jobs first; ``before`` is the id of the last one of the page before."""
+        return [await self._shown(job) for job in await self.store.list(owner, limit=limit, before=before)]
+
+    async def active(self, owner: str | None = None, *, limit: int = 50) -> Sequence[Job]:
+        """What runs, then what waits, oldest first."""
+        return [await self._shown(job) for job in await self.store.active(owner, limit=limit)]
+
+    async def _shown(self, job: Job) -> Job:
+        if job.state.terminal:
+            return job
+        progress = self._board.progress(job.id)
+        if progress is not None:
+            return job.at(progress)
+        return replace(job, place=await self._places.of(job)) if job.state is JobState.QUEUED else job
+
+    async def follow(self, job: str, owner: str | None = None) -> AsyncGenerator[Job]:
+        """The job now, again after every change, and a last time when it has ended. Raises NotFound."""
+        with self._board.watching(job) as watcher:
+            current = await self.job(job, owner)
+            yield current
+            while not current.state.terminal:
+                notice = await watcher.wait(_HERE_POLL_SECONDS if self.dispatching else _ELSEWHERE_POLL_SECONDS)
+                for progress in notice.progress:
+                    current = current.at(progress)
+                    yield current
+                if notice.changed or not notice.progress:
+                    before, current = current, await self.job(job, owner)
+                    if current != before:
+                        yield current
+
+    async def wait(
+        self,
+        job: str,
+        seconds: float,
+        owner: str | None = None,
+        *,
+        on_change: Callable[[Job], Awaitable[None]] | None = None,
+    ) -> Job:
+        """The job when it has ended, or as it is after ``seconds``. ``on_change`` sees every change before.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        current: Job | None = None
+        with anyio.move_on_after(seconds):
+            async with aclosing(self.follow(job, owner)) as changes:
+                async for current in changes:
+                    if on_change is not None and not current.state.terminal:
+                        await on_change(current)
+        return await self.job(job, owner) if current is None else current
+
+    async def cancel(self, job: str, owner: str | None = None) -> Job:
+        """End a queued job now; ask the dispatcher to stop a running one; leave an ended one. Raises NotFound."""
+        current = await self.store.cancel(job, owner)
+        self._board.post_work()
+        self._board.post(job)
+        return current
+
+    async def set_mode(self, backend: str, mode: Mode) -> Member:
+        """Pause, drain or resume a backend, for every process and until told otherwise. Raises NotFound."""
+        member = self.pool.find(backend)
+        if member is None:
+            known = ", ".join(each.name for each in self.pool.members)
+            raise NotFound(f"There is no backend {backend[:64]!r}.", hint=f"There are: {known}.")
+        await self.store.set_mode(backend, mode)
+        self.pool.set_modes(await self.store.modes())
+        self._board.post_work()
+        return member
+
+    async def backends(self) -> Sequence[Member]:
+        """Every backend as it is now; what was paused from another process is told too."""
+        self.pool.set_modes(await self.store.modes())
+        return self.pool.members
+
+    @property
+    def known_info(self) -> ObjectInfo | None:
+        """What the first ComfyUI that is known offered when it last answered; never asks."""
+        backends = [member.backend for member in self.pool.members]
+        infos = (backend.known_info for backend in backends if isinstance(backend, ComfyUIBackend))
+        return next((info for info in infos if info is not None), None)
+
+    async def object_info(self) -> ObjectInfo:
+        """What the first ComfyUI offers now. Raises BackendUnavailable when none answers, or ever did."""
+        return (await self.pool.object_infos())[0]
+
+    async def upload(self, data: bytes, owner: str = "local") -> Asset:
+        """Keep a picture as an input for later jobs; its metadata (place, camera) is not kept.
+
+        Raises:
+            InvalidImage: not a whole PNG, JPEG, WebP or GIF.
+            TooLarge: more pixels than are taken.
+            StorageUnavailable: it cannot be stored.
+        """
+        picture = await images.accept_upload(data)
+        asset = await self.assets.keep(picture.data, name_fields={"template": "upload"})
+        await self.store.add_asset(owner, asset)
+        return asset
+
+    async def asset(self, asset: str, owner: str | None = None) -> Asset:
+        """The record of a picture. Raises NotFound."""
+        return await self.store.asset(asset, owner)
+
+    async def read(self, asset: Asset) -> bytes:
+        """The bytes of a picture, checked against their hash. Raises NotFound when they expired."""
+        return await self.assets.read(asset)
+
+
+def _limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(settings.max_queue, settings.max_queue_per_owner)
