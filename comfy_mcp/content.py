@@ -71,7 +71,7 @@ def job_status(job: Job) -> str:
     match job.state:
         case JobState.QUEUED if job.place is not None:
             ahead = f"{job.place.position} before it" if job.place.position else "next"
-            when = "" if job.place.starts_in is None else f", starts in about {job.place.starts_in:.0f} s"
+            when = "" if job.place.starts_in is None else f", in about {_span(job.place.starts_in)}"
             return f"queued, {ahead}{when}"
         case JobState.RUNNING:
             step = f", step {job.progress.value} of {job.progress.maximum}" if job.progress.maximum > 1 else ""
@@ -80,6 +80,12 @@ def job_status(job: Job) -> str:
             return f"{job.state}, {job.error.message}"
         case _:
             return str(job.state)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
 def _size(job: Job) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import anyio
 import click
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -22,6 +23,16 @@ from comfy_mcp.workbench import Workbench
 __all__ = ["command"]
 
 _REFRESH_SECONDS = 0.5
+_COLUMNS = (
+    ("job", 8, None),
+    ("template", None, 2),
+    ("state", None, 5),
+    ("", 8, None),
+    ("model", None, 2),
+    ("backend", None, 1),
+    ("age", 6, None),
+)
+"""Heading, fixed width and share of what is left."""
 _STYLE = {JobState.RUNNING: "cyan", JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.EXPIRED: "red"}
 
 
@@ -55,15 +66,15 @@ async def _jobs(workbench: Workbench, limit: int) -> Sequence[Job]:
 
 
 def _table(jobs: Sequence[Job]) -> Table:
-    table = Table(expand=False, title=None if jobs else "The queue is empty.")
-    for heading in ("job", "template", "state", "", "model", "backend", "age"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    table = Table(expand=True, box=box.SIMPLE, title=None if jobs else "The queue is empty.")
+    for heading, width, share in _COLUMNS:
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width, ratio=share)
     for job in jobs:
         table.add_row(
             job.id[:8],
             job.template,
             Text(job_status(job), style=_STYLE.get(job.state, "")),
-            ProgressBar(total=1.0, completed=job.progress.fraction, width=20) if job.state is JobState.RUNNING else "",
+            ProgressBar(total=1.0, completed=job.progress.fraction, width=8) if job.state is JobState.RUNNING else "",
             job.model,
             job.backend or "",
             _age(job),

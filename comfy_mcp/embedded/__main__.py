@@ -15,14 +15,16 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8189, help="0 takes a free one")
     parser.add_argument("--step-delay", type=float, default=0.0, help="seconds added to every sampler step")
+    parser.add_argument("--checkpoint", action="append", default=[], help="one more checkpoint to offer, by name")
     told = parser.parse_args()
+    config = EngineConfig(told.step_delay, tuple(told.checkpoint))
 
     def ready(url: str) -> None:
         sys.stdout.write(f"listening on {url}\n")
         sys.stdout.flush()
 
     try:
-        asyncio.run(serve_engine(told.host, told.port, config=EngineConfig(told.step_delay), ready=ready))
+        asyncio.run(serve_engine(told.host, told.port, config=config, ready=ready))
     except SettingsError as failure:
         sys.exit(str(failure))
 

@@ -65,9 +65,11 @@ _MODELS = {
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """``step_delay`` seconds are added to every sampler step; ``nodes`` are more node classes by name."""
+    """``step_delay`` seconds are added to every sampler step; ``checkpoints`` are offered beside its own; ``nodes`` are
+    more node classes by name."""
 
     step_delay: float = 0.0
+    checkpoints: tuple[str, ...] = ()
     nodes: Mapping[str, NodeClass] = field(default_factory=dict[str, NodeClass])
 
 
@@ -77,6 +79,7 @@ class Engine:
     def __init__(self, config: EngineConfig) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="workbench-engine-")
         self.host = Host(Path(self._folder.name), step_delay=config.step_delay)
+        self._checkpoints = [*_MODELS["checkpoints"], *config.checkpoints]
         self.nodes: dict[str, NodeClass] = {**IMAGE_NODES, **MODEL_NODES, **SAMPLING_NODES, **config.nodes}
         self.features = {"supports_preview_metadata": True, "max_upload_size": MOST_UPLOAD}
         self.sockets = Sockets(self.features)
@@ -99,7 +102,7 @@ class Engine:
         """The files of every model folder, and of the input folder under `input`."""
         inputs = self.host.folder("input")
         names = sorted(path.name for path in inputs.iterdir() if path.is_file())
-        return {**{folder: [] for folder in _FOLDERS}, **_MODELS, "input": names}
+        return {**{folder: [] for folder in _FOLDERS}, **_MODELS, "checkpoints": self._checkpoints, "input": names}
 
     @property
     def pending(self) -> list[Job]:

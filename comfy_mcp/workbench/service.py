@@ -63,14 +63,15 @@ async def elected(data: Path) -> AsyncGenerator[None]:
         lock.release()
 
 
-async def watch_settings(current: Callable[[], Settings], apply: Callable[[Settings], object]) -> None:
+async def watch_settings(
+    before: Settings, current: Callable[[], Settings], apply: Callable[[Settings], object]
+) -> None:
     """Look at the settings file once a second, and hand over the settings when it changed them.
 
-    A file that cannot be used is told of in the log, once, and changes nothing.
+    ``before`` is what the file said when the workbench was opened. A file that cannot be used is told of in the log,
+    once, and changes nothing.
     """
-    path = anyio.Path(settings_file())
-    seen = await _stamp(path)
-    _, before = reloaded(current(), current())
+    path, seen = anyio.Path(settings_file()), None
     while True:
         await anyio.sleep(_RELOAD_SECONDS)
         now = await _stamp(path)

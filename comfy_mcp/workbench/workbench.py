@@ -22,7 +22,7 @@ from comfy_mcp.backends import ComfyUIBackend, Member, Pool
 from comfy_mcp.dispatch import Dispatcher, Limits
 from comfy_mcp.errors import NotFound
 from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
-from comfy_mcp.settings import Settings
+from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.store import Mode, QueueLimits, SqliteStore
 from comfy_mcp.tasks import background
 from comfy_mcp.watch import Board
@@ -61,15 +61,16 @@ class Workbench:
 
         Raises:
             StorageUnavailable: the data folder cannot be used.
-            SettingsError: the setting ``assets`` names no storage.
+            SettingsError: the setting ``assets`` names no storage, or the settings file cannot be used.
         """
+        written = load_settings()
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(SqliteStore.open(settings.database, limits=_limits(settings)))
             pool = await stack.enter_async_context(Pool.open(backends_of(settings), opener(settings)))
             tasks = await stack.enter_async_context(background())
             assets = Assets(sink_from_url(settings.assets, settings.data), settings.asset_name)
             workbench = cls(settings, store, assets, pool)
-            tasks.start_soon(watch_settings, lambda: workbench.settings, partial(workbench._change, tasks))
+            tasks.start_soon(watch_settings, written, lambda: workbench.settings, partial(workbench._change, tasks))
             if dispatch:
                 tasks.start_soon(workbench._dispatch)
             yield workbench

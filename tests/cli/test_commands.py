@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -174,3 +177,50 @@ def test_a_bad_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     done = workbench("serve", data=tmp_path)
     assert done.returncode == 1
     assert "wait" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_jobs_are_a_table(tmp_path: Path, embedded_url: str) -> None:
+    data = tmp_path / "data"
+    assert "The queue is empty." in workbench("jobs", data=data, comfyui=embedded_url).stdout
+    out = str(tmp_path / "out.png")
+    assert workbench("run", "txt2img", *SMALL, "--out", out, data=data, comfyui=embedded_url).returncode == 0
+    done = workbench("jobs", "--once", data=data, comfyui=embedded_url)
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if "txt2img" in line]
+    assert "succeeded" in row and "procedural-sd15" in row and "comfyui" in row
+
+
+def test_the_table_of_jobs_keeps_up_on_a_terminal(tmp_path: Path, embedded_url: str) -> None:
+    """On a pseudo-terminal, as a person sees it: it shows a job that was queued after it was started."""
+    data = tmp_path / "data"
+    env = {**os.environ, "WORKBENCH_DATA": str(data), "WORKBENCH_COMFYUI_URL": embedded_url, "TERM": "xterm"}
+    screen, terminal = pty.openpty()
+    table = subprocess.Popen([sys.executable, "-m", "comfy_mcp", "jobs"], stdout=terminal, stderr=terminal, env=env)
+    os.close(terminal)
+    try:
+        seen = os.read(screen, 10_000)
+        out = str(tmp_path / "out.png")
+        assert workbench("run", "txt2img", *SMALL, "--out", out, data=data, comfyui=embedded_url).returncode == 0
+        deadline = time.monotonic() + 20
+        while b"succeeded" not in seen:
+            assert time.monotonic() < deadline, seen
+            seen += os.read(screen, 10_000)
+        table.send_signal(signal.SIGINT)
+        assert table.wait(10) == 0
+    finally:
+        table.kill()
+        os.close(screen)
+    assert b"The queue is empty." in seen
+
+
+def test_backends_are_listed_and_paused(tmp_path: Path, embedded_url: str) -> None:
+    listed = workbench("backends", data=tmp_path, comfyui=f"{embedded_url},http://127.0.0.1:9")
+    assert listed.returncode == 0, listed.stderr
+    up, down = [line for line in listed.stdout.splitlines() if "comfyui" in line and "card" in line][:2]
+    assert "active" in up and "yes" in up and "does not answer" in down
+    paused = workbench("backends", "pause", "comfyui", data=tmp_path, comfyui=embedded_url)
+    assert "paused" in paused.stdout
+    assert "active" in workbench("backends", "resume", "comfyui", data=tmp_path, comfyui=embedded_url).stdout
+    unknown = workbench("backends", "pause", "nothing", data=tmp_path, comfyui=embedded_url)
+    assert unknown.returncode == 2 and "There are: comfyui" in unknown.stderr
+    assert workbench("backends", "pause", data=tmp_path, comfyui=embedded_url).returncode == 2

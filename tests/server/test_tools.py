@@ -216,3 +216,22 @@ async def test_a_big_picture_is_fitted_into_the_budget(tmp_path: Path, embedded_
         (block,) = [block for block in result.content if isinstance(block, types.ImageContent)]
         assert len(base64.b64decode(block.data)) <= 30_000
         assert "768×768" in text_of(result)
+
+
+async def test_the_same_key_is_the_same_job(chat: Client) -> None:
+    first = await chat.call_tool("txt2img", {**FRESH, "idempotency_key": "once"})
+    again = await chat.call_tool("run_template", {"template": "txt2img", "values": FRESH, "idempotency_key": "once"})
+    other = await chat.call_tool("txt2img", {**FRESH, "steps": 4, "idempotency_key": "once"})
+
+    assert JOB.findall(text_of(first)) == JOB.findall(text_of(again))
+    assert other.is_error and "another request" in text_of(other)
+    for bad in (5, "x" * 256, ["a"]):
+        refused = await chat.call_tool("txt2img", {**FRESH, "idempotency_key": bad})
+        assert refused.is_error and "idempotency_key" in text_of(refused)
+
+
+async def test_jobs_are_listed_with_how_far_they_are(chat: Client) -> None:
+    assert text_of(await chat.call_tool("list_jobs", {})) == "There are no jobs."
+    made = await chat.call_tool("txt2img", FRESH)
+    (job,) = JOB.findall(text_of(made))
+    assert text_of(await chat.call_tool("list_jobs", {})) == f"{job} txt2img: succeeded"
