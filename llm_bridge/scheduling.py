@@ -3,14 +3,16 @@
 The queue of pictures and the queue of texts both ask it. Alike jobs wait in lanes; servers stand on cards (a GPU that
 several servers may share); a card works in batches, since changing the model it holds can cost more than a job.
 
-The order, most important first:
+The order on a card, most important first:
 
-1. Priority, which a waiting job gains with time (`Policy.ageing`), so that nothing starves behind important jobs.
-2. The batch that a card has begun: the jobs of its model that waited when the batch began (its gate), and newcomers of
-   the same model as long as nobody else has waited longer than `Policy.patience`. This is gated polling (H. Takagi,
+1. Priority, which a waiting job gains with time (`Policy.ageing`), so that nothing starves behind important jobs. It
+   rises at most to the highest priority that waits: above that, age alone would turn a long queue into first come,
+   first served, with a change of model for every few jobs, and would let an owner's old jobs block another's new one.
+2. The batch that the card has begun: the jobs of its model that waited when the batch began (its gate), and newcomers
+   of the same model as long as nobody else has waited longer than `Policy.patience`. This is gated polling (H. Takagi,
    "Analysis of Polling Systems", 1986) with an extension: every other job waits at most for one gate of each model.
-3. Turns between owners: a batch that keeps another owner waiting ends after `Policy.batch` seconds, and inside a batch
-   the owner who was served longest ago comes first.
+3. Turns between owners: inside a batch, and for the next one, the owner who was served longest ago comes first. A batch
+   ends after `Policy.batch` seconds if it keeps somebody waiting whose turn was before that of everyone in it.
 4. Age.
 """
 
@@ -27,7 +29,7 @@ class Policy:
     """Seconds: ``ageing`` of waiting is worth one step of priority; ``patience`` and ``batch`` as told above."""
 
     ageing: float = 600.0
-    patience: float = 60.0
+    patience: float = 10.0
     batch: float = 300.0
 
 
@@ -50,7 +52,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """``slots`` jobs run on it at once and ``running`` do now. ``open``: neither down, paused nor drained."""
+    """``slots`` jobs run on it at once, ``running`` do now. ``open`` is False while it is down, paused or drained."""
 
     name: str
     card: str
@@ -85,10 +87,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    run: Run
-    changes_model: bool
-    loaded_elsewhere: bool
+    """What one card would do. Of several cards, the one that need not change its model goes first, then the idler."""
+
+    changes: bool
     load: float
+    run: Run
 
 
 def decide(
@@ -100,46 +103,36 @@ def decide(
 ) -> Run | None:
     """The next job to start, or None when nothing can start now. Ask again after every start and every end.
 
-    ``batches`` is by card, absent for a card of which nothing is known. ``turns`` is by owner, a number that grows:
-    when the owner was last served. An owner who never was is absent.
+    ``batches`` is by card, absent for a card of which nothing is known. ``turns`` is by owner: a number that grows,
+    told when the owner was last served; one who never was is absent, and comes first.
     """
     choices = [
         choice
-        for card in dict.fromkeys(server.card for server in servers)
-        if (choice := _on_card(card, lanes, servers, batches, turns, policy)) is not None
+        for card in {server.card for server in servers}
+        if (choice := _on_card([s for s in servers if s.card == card], lanes, batches.get(card), turns, policy))
     ]
-    if not choices:
-        return None
-    best = min(choices, key=lambda choice: (choice.changes_model, choice.loaded_elsewhere, choice.load))
-    return best.run
+    best = min(choices, key=lambda choice: (choice.changes, choice.load, choice.run.server), default=None)
+    return best and best.run
 
 
 def _on_card(
-    card: str,
-    lanes: Sequence[Lane],
-    servers: Sequence[Server],
-    batches: Mapping[str, Batch],
-    turns: Mapping[str, int],
-    policy: Policy,
+    here: Sequence[Server], lanes: Sequence[Lane], batch: Batch | None, turns: Mapping[str, int], policy: Policy
 ) -> _Choice | None:
-    here = [server for server in servers if server.card == card]
-    waiting = [lane for lane in lanes if _takers(lane, here)]
-    if not waiting:
+    wanted = _most_urgent([lane for lane in lanes if _takers(lane, here)], policy)
+    if not wanted:
         return None
-    batch = batches.get(card)
-    wanted = _most_urgent(waiting, policy)
-    joining = [] if batch is None else [lane for lane in wanted if _joins(lane, batch, here)]
-    if batch is not None and joining:
+    kept = wanted
+    if batch is not None:
+        joining = [lane for lane in wanted if _joins(lane, batch, here)]
         others = [lane for lane in wanted if lane not in joining]
-        if chosen := _in_batch(joining, others, batch, turns, policy):
-            return _start(chosen, [_named(here, batch.server)], batch, here, batches)
+        admitted = _admitted(joining, others, batch, turns, policy)
+        if admitted:
+            return _go_on(_first(admitted, turns), batch, here, alone=not others)
+        kept = others
     if any(server.running for server in here):
         # The batch is over, but its last jobs still hold the card.
         return None
-    chosen = _first(_fresh(wanted, joining, batch, policy), turns)
-    takers = _takers(chosen, here)
-    same = [server for server in takers if batch is not None and server.name == batch.server]
-    return _start(chosen, same or takers, batch, here, batches)
+    return _begin(_first(kept, turns), batch, here)
 
 
 def _takers(lane: Lane, servers: Iterable[Server]) -> list[Server]:
@@ -147,62 +140,54 @@ def _takers(lane: Lane, servers: Iterable[Server]) -> list[Server]:
 
 
 def _most_urgent(lanes: Sequence[Lane], policy: Policy) -> list[Lane]:
-    urgency = [lane.priority + int(lane.waited / policy.ageing) for lane in lanes]
-    most = max(urgency)
-    return [lane for lane, urgent in zip(lanes, urgency, strict=True) if urgent == most]
-
-
-def _named(servers: Iterable[Server], name: str) -> Server:
-    return next(server for server in servers if server.name == name)
+    top = max((lane.priority for lane in lanes), default=0)
+    return [lane for lane in lanes if lane.priority + int(lane.waited / policy.ageing) >= top]
 
 
 def _joins(lane: Lane, batch: Batch, here: Sequence[Server]) -> bool:
     """Whether it runs where the batch does without a change of model."""
-    takers = {server.name for server in _takers(lane, here)}
-    return batch.server in takers and lane.model in ("", batch.model)
+    return lane.model in ("", batch.model) and any(server.name == batch.server for server in _takers(lane, here))
 
 
-def _in_batch(
+def _admitted(
     joining: Sequence[Lane], others: Sequence[Lane], batch: Batch, turns: Mapping[str, int], policy: Policy
-) -> Lane | None:
-    """The lane that goes on with the batch, or None when the batch is over."""
-    owners = {lane.owner for lane in joining}
-    if batch.age > policy.batch and any(lane.owner not in owners for lane in others):
-        return None
-    impatient = any(lane.waited > policy.patience for lane in others)
-    admitted = [lane for lane in joining if lane.oldest <= batch.gate] if impatient else list(joining)
-    return _first(admitted, turns) if admitted else None
+) -> Sequence[Lane]:
+    """The lanes that may go on with the batch; none when it is over."""
+    admitted = joining
+    if any(lane.waited > policy.patience for lane in others):
+        gated = [lane for lane in joining if lane.oldest <= batch.gate]
+        # Who has nothing else in the batch may join it late, or another owner's many jobs would keep him out; as owners
+        # take turns, that delays the end of the batch at most once for each of those jobs.
+        owners = {lane.owner for lane in gated}
+        admitted = [lane for lane in joining if lane in gated or lane.owner not in owners] if gated else []
+    if admitted and others and batch.age > policy.batch and _turn(others, turns) < _turn(admitted, turns):
+        return []
+    return admitted
 
 
-def _fresh(wanted: Sequence[Lane], joining: Sequence[Lane], batch: Batch | None, policy: Policy) -> Sequence[Lane]:
-    """What a new batch may begin with: after a batch that was cut short, what it kept waiting comes first."""
-    others = [lane for lane in wanted if lane not in joining]
-    if batch is None or not others:
-        return wanted
-    owners = {lane.owner for lane in joining}
-    kept_waiting = [lane for lane in others if lane.owner not in owners] if batch.age > policy.batch else []
-    return kept_waiting or others
+def _turn(lanes: Iterable[Lane], turns: Mapping[str, int]) -> int:
+    return min(turns.get(lane.owner, -1) for lane in lanes)
 
 
 def _first(lanes: Sequence[Lane], turns: Mapping[str, int]) -> Lane:
     return min(lanes, key=lambda lane: (turns.get(lane.owner, -1), lane.oldest))
 
 
-def _start(
-    lane: Lane, takers: Sequence[Server], batch: Batch | None, here: Sequence[Server], batches: Mapping[str, Batch]
-) -> _Choice | None:
-    free = [server for server in takers if server.running < server.slots]
-    if not free:
+def _go_on(lane: Lane, batch: Batch, here: Sequence[Server], *, alone: bool) -> _Choice | None:
+    """``alone``: nobody waits for another model, so that a newcomer may move the gate and start the clock anew."""
+    server = next(server for server in here if server.name == batch.server)
+    if server.running >= server.slots:
         return None
-    server = min(free, key=lambda server: server.running / server.slots)
-    stays = batch is not None and batch.server == server.name and lane.model in ("", batch.model)
-    begins = not stays or (batch is not None and lane.oldest > batch.gate)
-    holders = [other.name for other in here if batch is None or other.name == batch.server]
-    unload = tuple(name for name in holders if name != server.name)
-    elsewhere = any(other.model == lane.model for card, other in batches.items() if card != server.card)
-    return _Choice(
-        Run(lane.id, server.name, unload, begins),
-        not stays,
-        elsewhere and bool(lane.model),
-        server.running / server.slots,
+    begins = alone and lane.oldest > batch.gate
+    return _Choice(False, server.running / server.slots, Run(lane.id, server.name, begins=begins))
+
+
+def _begin(lane: Lane, batch: Batch | None, here: Sequence[Server]) -> _Choice:
+    """On an idle card, on the server that the card is at where that is possible: then nothing must be unloaded."""
+    takers = _takers(lane, here)
+    server = min(takers, key=lambda server: (batch is None or server.name != batch.server, server.name))
+    # Of a card of which nothing is known, every server may hold memory.
+    unload = sorted(
+        other.name for other in here if other is not server and (batch is None or other.name == batch.server)
     )
+    return _Choice(True, 0.0, Run(lane.id, server.name, tuple(unload), begins=True))
