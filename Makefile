@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SHARDS ?= 2
 
-.PHONY: demo test check bench lock clean setup
+.PHONY: demo test check bench chaos lock clean setup
 
 demo: $(READY)  ## one picture through MCP, from nothing
 	$(BIN)/comfy-workbench demo
@@ -21,6 +22,9 @@ check: $(READY)  ## style, types, import contracts
 bench: $(READY)  ## figures against raw ComfyUI and a bare SDK server, as ratios in one run
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/startup.py
+
+chaos: $(READY)  ## an hour of kills on two cores: 1000 of the workbench, 200 of the engine, 100 000 jobs; nothing may be lost
+	$(BIN)/python -m tests.chaos.driver --workbench-kills 1000 --engine-kills 200 --jobs 100000 --shards $(SHARDS)
 
 lock: $(READY)  ## renew the lock after a change of pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate \

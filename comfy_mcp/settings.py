@@ -134,7 +134,12 @@ class Settings(BaseSettings):
     backend_gone: float = Field(
         120.0, ge=1, description="A running job waits this long for a ComfyUI that stopped answering."
     )
-    max_attempts: int = Field(2, ge=1, le=10, description="Runs of one job, when ComfyUI dies under it.")
+    max_attempts: int = Field(
+        2,
+        ge=1,
+        le=10,
+        description="Runs of one job, when ComfyUI dies under it. When the workbench itself ends, five times as many.",
+    )
     max_queue: int = Field(1000, ge=1, description="Most jobs that may wait; more are refused.")
     max_queue_per_owner: int = Field(1000, ge=1, description="Most jobs of one person that may wait.")
     queue_expiry: float = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from comfy_mcp.embedded import EngineConfig, serve_engine
 from comfy_mcp.errors import SettingsError
@@ -16,8 +17,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8189, help="0 takes a free one")
     parser.add_argument("--step-delay", type=float, default=0.0, help="seconds added to every sampler step")
     parser.add_argument("--checkpoint", action="append", default=[], help="one more checkpoint to offer, by name")
+    parser.add_argument("--ledger", type=Path, help="a file to write every execution to, for who compares")
     told = parser.parse_args()
-    config = EngineConfig(told.step_delay, tuple(told.checkpoint))
+    config = EngineConfig(told.step_delay, tuple(told.checkpoint), told.ledger)
 
     def ready(url: str) -> None:
         sys.stdout.write(f"listening on {url}\n")

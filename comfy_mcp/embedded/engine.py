@@ -20,6 +20,7 @@ from PIL import Image
 
 from comfy_mcp.embedded.execution import Execution, Finished, Job
 from comfy_mcp.embedded.host import Host
+from comfy_mcp.embedded.ledger import Ledger
 from comfy_mcp.embedded.node import NodeClass
 from comfy_mcp.embedded.nodes_image import IMAGE_NODES
 from comfy_mcp.embedded.nodes_model import MODEL_NODES
@@ -65,11 +66,12 @@ _MODELS = {
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """``step_delay`` seconds are added to every sampler step; ``checkpoints`` are offered beside its own; ``nodes`` are
-    more node classes by name."""
+    """``step_delay`` seconds are added to every sampler step; ``checkpoints`` are offered beside its own; ``ledger`` is
+    a file that tells of every execution; ``nodes`` are more node classes by name."""
 
     step_delay: float = 0.0
     checkpoints: tuple[str, ...] = ()
+    ledger: Path | None = None
     nodes: Mapping[str, NodeClass] = field(default_factory=dict[str, NodeClass])
 
 
@@ -79,6 +81,7 @@ class Engine:
     def __init__(self, config: EngineConfig) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="workbench-engine-")
         self.host = Host(Path(self._folder.name), step_delay=config.step_delay)
+        self._ledger = Ledger(config.ledger)
         self._checkpoints = [*_MODELS["checkpoints"], *config.checkpoints]
         self.nodes: dict[str, NodeClass] = {**IMAGE_NODES, **MODEL_NODES, **SAMPLING_NODES, **config.nodes}
         self.features = {"supports_preview_metadata": True, "max_upload_size": MOST_UPLOAD}
@@ -164,7 +167,8 @@ class Engine:
                 self.host.stop.clear()
                 self.running = job
                 self.tell_status()
-                finished = await to_thread.run_sync(self._execution.run, job, abandon_on_cancel=True)
+                with self._ledger.executing(job):
+                    finished = await to_thread.run_sync(self._execution.run, job, abandon_on_cancel=True)
                 await asyncio.sleep(0)
                 self._finish(job, finished)
 

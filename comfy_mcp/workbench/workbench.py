@@ -36,6 +36,8 @@ __all__ = ["Workbench"]
 _ELSEWHERE_POLL_SECONDS = 0.25
 _HERE_POLL_SECONDS = 2.0
 _RELOAD_SECONDS = 1.0
+_TAKEOVERS = 5
+"""The one job that runs is there whenever the workbench ends, mostly without being the cause."""
 
 
 class Workbench:
@@ -89,7 +91,8 @@ class Workbench:
                 self.dispatching = False
 
     def _run_limits(self) -> Limits:
-        return Limits(self.settings.job_timeout, self.settings.max_attempts)
+        attempts = self.settings.max_attempts
+        return Limits(self.settings.job_timeout, attempts, takeovers=_TAKEOVERS * attempts)
 
     @property
     def _folders(self) -> tuple[Path, ...]:

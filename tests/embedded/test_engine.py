@@ -6,8 +6,10 @@ import io
 import json
 import subprocess
 import sys
+import time
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -190,3 +192,19 @@ def test_the_engine_listens_on_this_machine_only() -> None:
     command = [sys.executable, "-m", "comfy_mcp.embedded", "--host", "0.0.0.0", "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode != 0 and "this machine only" in done.stderr
+
+
+def test_a_ledger_tells_of_every_execution(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    graph = colour()
+    with running_engine("--ledger", str(ledger)) as engine:
+        for prompt_id in ("first", "second"):
+            body = {"prompt": graph, "prompt_id": prompt_id}
+            httpx.post(f"{engine.url}/prompt", json=body).raise_for_status()
+        while len(httpx.get(f"{engine.url}/history").json()) < 2:
+            time.sleep(0.02)
+    entries = [json.loads(line) for line in ledger.read_text().splitlines()]
+    told = [(entry["event"], entry["prompt_id"]) for entry in entries]
+    assert told == [("start", "first"), ("end", "first"), ("start", "second"), ("end", "second")]
+    assert entries[0]["graph"] == graph
+    assert entries[0]["at"] <= entries[1]["at"]

@@ -216,3 +216,12 @@ async def test_active_jobs_are_those_of_their_owner_in_line(store: JobStore) -> 
     await leased(store)
     assert [job.id for job in await store.active("ann")] == [jobs[0].id, jobs[2].id, jobs[3].id]
     assert [job.id for job in await store.active(limit=2)] == [jobs[0].id, jobs[1].id]
+
+
+async def test_a_policy_that_changes_its_mind_starts_nothing(store: JobStore) -> None:
+    """It is asked once to look, and again in the transaction: in between another process may have taken the job."""
+    job = await store.enqueue(new_job())
+    answers = [None, Start(1, "comfyui", "gpu0")]
+    assert await store.lease("attempt", lambda queue: answers.pop()) is None
+    assert answers == []
+    assert (await store.get(job.id)).state is JobState.QUEUED
