@@ -68,14 +68,21 @@ class ByHand:
             yield cls(http, socket, client)
 
     async def paint(self, color: int) -> bytes:
-        prompt_id = str(uuid.uuid4())
         graph = json.loads(json.dumps(GRAPH))
         graph["1"]["inputs"]["color"] = color
+        return await self.run(graph)
+
+    async def run(self, graph: dict[str, Any]) -> bytes:
+        """The bytes of the one picture that the graph makes."""
+        prompt_id = str(uuid.uuid4())
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": self._client}
         (await self._http.post("/prompt", json=body)).raise_for_status()
         image: dict[str, Any] = {}
         while True:
-            message = json.loads(await self._socket.recv())
+            received = await self._socket.recv()
+            if isinstance(received, bytes):
+                continue
+            message = json.loads(received)
             if message["type"] == "executed":
                 image = message["data"]["output"]["images"][0]
             if message["type"] == "executing" and message["data"]["node"] is None:
