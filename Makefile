@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SHARDS ?= 2
+SHARDS ?= 4
 
 .PHONY: demo test check bench chaos lock clean setup
 

@@ -78,7 +78,7 @@ def _read_journals(journals: Iterable[Path]) -> _Promises:
             match line.split():
                 case ["sent", key, mark]:
                     found.marks[key] = int(mark)
-                case ["acked", key, _, job]:
+                case ["acked" | "again", key, job]:
                     found.ids[key].add(job)
                 case ["cancel", job]:
                     found.cancels.add(job)

@@ -34,6 +34,7 @@ __all__ = ["Plan", "main"]
 
 _DISK = "64m"
 _SETTLE_SECONDS = 180.0
+_IMPATIENCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,20 @@ class Chaos:
         await self.engine.start()
         await self.workbench.start()
         await self.producers.start()
-        while (
-            self.done["workbench kills"] < self.plan.workbench_kills
-            or self.done["engine kills"] < self.plan.engine_kills
-            or self.producers.acknowledged() < self.plan.jobs
-        ):
+        while (share := self._share_of_kills()) < 1.0 or self.producers.acknowledged() < self.plan.jobs:
             await asyncio.sleep(self.rng.uniform(0.02, 0.8))
-            await self._harm()
+            # Spread over the jobs, so that those of a long run are not made in peace.
+            if share <= self.producers.acknowledged() / self.plan.jobs or self.rng.random() < _IMPATIENCE:
+                await self._harm()
         await self._settle()
         report = check(self.producers.journals, self.data, self.engine.ledger, self.engine_kills)
         return {"seed": self.plan.seed, **self.done, **vars(report)}
+
+    def _share_of_kills(self) -> float:
+        wanted = self.plan.workbench_kills + self.plan.engine_kills
+        left = max(0, self.plan.workbench_kills - self.done["workbench kills"])
+        left += max(0, self.plan.engine_kills - self.done["engine kills"])
+        return 1.0 - left / wanted
 
     async def _harm(self) -> None:
         """One thing that happens, drawn by what is still wanted."""

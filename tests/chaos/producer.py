@@ -46,9 +46,11 @@ class Producer:
             self.made += 1
             body = self._body(mark)
             key = f"key-{mark}"
-            job = await self._acknowledged(http, body, key, mark)
+            self.note("sent", key, mark)
+            job = await self._acknowledged(http, body, key)
+            self.note("acked", key, job)
             if self.rng.random() < _AGAIN:
-                await self._acknowledged(http, body, key, mark)
+                self.note("again", key, await self._acknowledged(http, body, key))
             if self.rng.random() < _CANCELS:
                 self.note("cancel", job)
                 await self._cancel(http, job)
@@ -59,15 +61,12 @@ class Producer:
             return {"template": "txt2img", "values": values}
         return {"template": "plain_colour", "values": {"color": mark}}
 
-    async def _acknowledged(self, http: httpx.AsyncClient, body: dict[str, object], key: str, mark: int) -> str:
-        self.note("sent", key, mark)
+    async def _acknowledged(self, http: httpx.AsyncClient, body: dict[str, object], key: str) -> str:
         while True:
             try:
                 answer = await http.post("/api/v1/jobs", json=body, headers={"Idempotency-Key": key})
                 if answer.status_code == 202:
-                    job = str(answer.json()["id"])
-                    self.note("acked", key, mark, job)
-                    return job
+                    return str(answer.json()["id"])
                 if answer.status_code not in (429, 503, 507):
                     self.note("refused", key, answer.status_code, answer.text.replace(" ", "_")[:200])
             except (httpx.HTTPError, ValueError, KeyError):

@@ -22,7 +22,7 @@ class Scene:
     """One job, mark 5, made as it should be; each test breaks one thing."""
 
     folder: Path
-    journal: list[str] = field(default_factory=lambda: ["sent key-5 5", "acked key-5 5 job-5"])
+    journal: list[str] = field(default_factory=lambda: ["sent key-5 5", "acked key-5 job-5"])
     ledger: list[tuple[int, float]] = field(default_factory=lambda: [(5, 10.0)])
     kills: list[float] = field(default_factory=list[float])
     state: str = "succeeded"
@@ -82,13 +82,13 @@ def test_a_job_made_as_it_should_be_breaks_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lost_job_is_found(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, journal=["sent key-5 5", "acked key-5 5 job-5", "sent key-6 6", "acked key-6 6 job-6"])
+    scene = Scene(tmp_path, journal=["sent key-5 5", "acked key-5 job-5", "sent key-6 6", "acked key-6 job-6"])
     assert "lost: key-6" in broken(scene)
 
 
 def test_one_key_with_two_answers_is_found(tmp_path: Path) -> None:
     scene = Scene(tmp_path, twins=2)
-    scene.journal.append("acked key-5 5 twin-1")
+    scene.journal.append("again key-5 twin-1")
     assert any("acknowledged as 2 jobs" in sentence for sentence in scene.check().violations)
 
 
