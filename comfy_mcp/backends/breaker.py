@@ -25,10 +25,7 @@ class Circuit(StrEnum):
 
 
 class Breaker:
-    """``failure`` is why it is open. ``threshold`` jobs that got stuck one after the other open it.
-
-    It begins half-open: nobody has seen the backend answer yet.
-    """
+    """``failure`` is why it is open. ``threshold`` jobs that got stuck one after the other open it."""
 
     def __init__(self, *, threshold: int = 3, clock: Callable[[], float] = time.monotonic) -> None:
         self._threshold, self._clock = threshold, clock
@@ -36,7 +33,7 @@ class Breaker:
         self._waits = _UNREACHABLE_SECONDS
         self._probes = 0
         self._next_probe = 0.0
-        self.circuit = Circuit.HALF_OPEN
+        self.circuit = Circuit.CLOSED
         self.failure: WorkbenchError | None = None
 
     def admits(self, running: int) -> bool:

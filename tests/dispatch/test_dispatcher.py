@@ -124,11 +124,11 @@ async def test_what_dies_under_a_job_runs_it_again(tmp_path: Path, log: list[str
 async def test_a_backend_that_gets_stuck_is_left_alone(tmp_path: Path, log: list[str]) -> None:
     backends = [Scripted("bad", log, TEXT, stuck=True)]
     async with bench(tmp_path, [BackendConfig("bad", "a:")], backends) as on:
-        (first,) = await on.ended(await on.queue("one"))
-        second = await on.queue("two")
+        stuck = await on.ended(*[await on.queue(str(n)) for n in range(3)])
+        patient = await on.queue("patient")
         await anyio.sleep(0.3)
-        assert (await on.store.get(second.id)).state is JobState.QUEUED
-    assert first.error is not None and first.error.code == "timed_out"
+        assert (await on.store.get(patient.id)).state is JobState.QUEUED
+    assert [job.error and job.error.code for job in stuck] == ["timed_out"] * 3
 
 
 async def test_settings_that_change_add_remove_and_resize_backends(tmp_path: Path, log: list[str]) -> None:
