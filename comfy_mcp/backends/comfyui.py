@@ -6,7 +6,7 @@ Owns the cache of `/object_info`; never a job.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -79,8 +79,8 @@ class ComfyUIBackend:
     async def cancel(self, attempt: str) -> None:
         await self.client.cancel(attempt)
 
-    async def forget(self, attempt: str) -> None:
-        await self.client.delete_history(attempt)
+    async def forget(self, attempts: Sequence[str]) -> None:
+        await self.client.delete_history(*attempts)
 
     async def unload(self) -> None:
         await self.client.free()

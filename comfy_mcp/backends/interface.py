@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,8 +62,8 @@ class Backend(Protocol):
         """Stop this attempt and no other."""
         ...
 
-    async def forget(self, attempt: str) -> None:
-        """Drop what it keeps of an attempt that is on our disk."""
+    async def forget(self, attempts: Sequence[str]) -> None:
+        """Drop what it keeps of attempts that are on our disk."""
         ...
 
     async def unload(self) -> None:

@@ -169,9 +169,9 @@ class ComfyUI:
         messages = tuple((str(name), dict(data)) for name, data in listed)
         return HistoryEntry(entry.get("outputs") or {}, str(status.get("status_str", "")), messages)
 
-    async def delete_history(self, prompt_id: str) -> None:
-        """Forget one prompt (`POST /history`); ComfyUI keeps 10 000 and copies them all when asked for the list."""
-        await self._post("/history", {"delete": [prompt_id]})
+    async def delete_history(self, *prompt_ids: str) -> None:
+        """Forget these prompts (`POST /history`); ComfyUI keeps 10 000 and copies them all when asked for the list."""
+        await self._post("/history", {"delete": prompt_ids})
 
     async def upload_image(self, name: str, data: bytes) -> str:
         """Upload a picture and return the name that nodes load it by (`POST /upload/image`).

@@ -6,6 +6,7 @@ Owns the running attempts and nothing durable: killed at any moment, the next di
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from comfy_mcp.assets import Assets
-from comfy_mcp.backends import Pool
+from comfy_mcp.backends import Member, Pool
 from comfy_mcp.dispatch.attempt import Again, Attempt, Runner, failed
 from comfy_mcp.errors import PoisonJob, StorageUnavailable, WorkbenchError
 from comfy_mcp.jobs import Job, Progress
@@ -61,6 +62,7 @@ class Dispatcher:
         self._policy = Policy()
         self._runner = Runner(store, assets, pool)
         self._running: dict[str, Attempt] = {}
+        self._committed: defaultdict[Member, list[str]] = defaultdict(list)
 
     async def run(self) -> None:
         """Take up what an earlier dispatcher left running, then lease job after job."""
@@ -130,8 +132,8 @@ class Dispatcher:
                 self._pool.leave(attempt.member)
             self._board.forget(attempt.job.id)
             self._board.post_work()
-        if committed:
-            await self._tidy_up(attempt)
+        if committed and attempt.member is not None:
+            self._committed[attempt.member].append(attempt.id)
 
     async def _to_the_end(self, attempt: Attempt) -> bool:
         """Whether the job ended; otherwise it is back in the queue, or somebody else's."""
@@ -160,14 +162,17 @@ class Dispatcher:
         except WorkbenchError as failure:
             log.warning("Attempt %s is not stopped: %s", attempt.id, failure)
 
-    async def _tidy_up(self, attempt: Attempt) -> None:
-        """Delete the backend's own record: not before the outcome is on disk, since a restart finds the job by it."""
-        if attempt.member is None:
-            return
-        try:
-            await attempt.member.backend.forget(attempt.id)
-        except WorkbenchError as failure:
-            log.info("The backend keeps its own record of attempt %s: %s", attempt.id, failure)
+    async def _tidy_up(self) -> None:
+        """Delete the backends' own records: not before the outcome is on disk, since a restart finds the job by them.
+
+        Many at once, since each is a request that an empty job would notice.
+        """
+        committed, self._committed = self._committed, defaultdict(list)
+        for member, attempts in committed.items():
+            try:
+                await member.backend.forget(attempts)
+            except WorkbenchError as failure:
+                log.info("%s keeps its own record of %d attempts: %s", member.name, len(attempts), failure)
 
     def _progressed(self, attempt: Attempt, progress: Progress) -> None:
         attempt.progress = progress
@@ -189,9 +194,10 @@ class Dispatcher:
                 log.exception("Leases are not renewed.")
 
     async def _each_second(self) -> None:
-        """Record progress for those who watch from another process, and heed what was paused from one."""
+        """Record progress for those who watch from another process, heed what was paused from one, and tidy up."""
         while True:
             await anyio.sleep(_PROGRESS_SECONDS)
+            await self._tidy_up()
             try:
                 await self._heed_modes()
                 for attempt in list(self._running.values()):

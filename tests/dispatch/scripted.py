@@ -74,7 +74,7 @@ class Scripted:
         if attempt in self.running:
             self.running[attempt].set()
 
-    async def forget(self, attempt: str) -> None: ...
+    async def forget(self, attempts: Sequence[str]) -> None: ...
 
     async def unload(self) -> None:
         assert not self.running, "unloaded under a running job"
