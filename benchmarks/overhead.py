@@ -99,8 +99,8 @@ async def through_mcp(chat: Client, color: int) -> bytes:
 
 
 @asynccontextmanager
-async def engine() -> AsyncGenerator[str]:
-    command = [sys.executable, "-m", "comfy_mcp.embedded", "--port", "0"]
+async def engine(*options: str) -> AsyncGenerator[str]:
+    command = [sys.executable, "-m", "comfy_mcp.embedded", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

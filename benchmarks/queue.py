@@ -34,24 +34,13 @@ from typing import Any
 import anyio
 import httpx
 
-from benchmarks.overhead import GRAPH, MANIFEST, ByHand
+from benchmarks.overhead import GRAPH, MANIFEST, ByHand, engine
 from comfy_mcp.jobs import BoundWorkflow
 from comfy_mcp.store import NewJob, Queue, QueueLimits, SqliteStore, Start
 
 IN_FLIGHT = 4
 CLIENTS = 8
 WATCHERS = 200
-
-
-@asynccontextmanager
-async def engine(*options: str) -> AsyncGenerator[str]:
-    command = [sys.executable, "-m", "comfy_mcp.embedded", "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.terminate()
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from comfy_mcp.backends import ComfyUIBackend
 from comfy_mcp.comfyui import ComfyUI, execute, resume
 from comfy_mcp.errors import BackendLost, Interrupted, InvalidParameter, MissingModel, MissingNode, TimedOut
 from comfy_mcp.jobs import BoundWorkflow, Picture, Progress, Run, Upload
@@ -223,3 +224,28 @@ async def test_what_is_not_comfyui_is_said_to_be_none(embedded_url: str) -> None
     async with ComfyUI(f"{embedded_url}/nowhere") as comfy:
         with pytest.raises(Exception, match="404"):
             await comfy.system_stats()
+
+
+async def test_a_backend_tells_what_it_has_and_lets_go_of_its_memory(comfyui_url: str) -> None:
+    async with ComfyUIBackend.open(comfyui_url) as backend:
+        names = frozenset({"EmptyImage", "NoSuchNode", "CheckpointLoaderSimple.ckpt_name=nowhere.safetensors"})
+        assert backend.offers(names) == frozenset()
+        assert await backend.refresh()
+        assert not await backend.refresh()
+        assert backend.offers(names) == {"EmptyImage"}
+        graph = colour()
+
+        async def cached() -> list[str]:
+            job = run(graph)
+            await backend.run(job, ignore)
+            entry = await backend.client.history(job.prompt_id)
+            assert entry is not None
+            await backend.forget([job.prompt_id])
+            assert await backend.client.history(job.prompt_id) is None
+            told = entry.last("execution_cached")
+            return [] if told is None else told["nodes"]
+
+        await cached()
+        assert await cached()
+        await backend.unload()
+        assert await cached() == []
