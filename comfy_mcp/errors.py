@@ -23,6 +23,7 @@ Owns the tree, the stable codes and the HTTP status of each. Knows no other modu
     │   ├── TimedOut             it took longer than the job may
     │   └── OutputUnreadable     it finished, but what it made cannot be read
     ├── StorageUnavailable       our own disk, database or bucket refuses
+    │   └── DatabaseUnavailable  the job database does
     ├── Overloaded               our own queue is full; the detail ``retry_after`` is seconds
     ├── PoisonJob                the workbench ended each time it worked on the job
     ├── SettingsError            a setting that cannot be used
@@ -43,6 +44,7 @@ __all__ = [
     "BadRequest",
     "Conflict",
     "ConversionError",
+    "DatabaseUnavailable",
     "ErrorRecord",
     "ExecutionFailed",
     "InternalError",
@@ -204,6 +206,10 @@ class OutputUnreadable(BackendError):
 class StorageUnavailable(WorkbenchError):
     code = "storage_unavailable"
     status = 507
+
+
+class DatabaseUnavailable(StorageUnavailable):
+    code = "database_unavailable"
 
 
 class Overloaded(WorkbenchError):

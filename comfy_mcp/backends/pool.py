@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from comfy_mcp.backends.breaker import Breaker, Circuit
 from comfy_mcp.backends.comfyui import ComfyUIBackend
 from comfy_mcp.backends.interface import Backend, BackendConfig
-from comfy_mcp.errors import BackendUnavailable, WorkbenchError
+from comfy_mcp.errors import BackendError, BackendUnavailable, WorkbenchError
 from comfy_mcp.store import Mode
 from comfy_mcp.tasks import background
 from comfy_mcp.workflows import ObjectInfo
@@ -76,6 +76,7 @@ class Pool:
         self._open_backend, self._tasks = open_backend, tasks
         self._members: dict[str, Member] = {}
         self._cards: dict[str, anyio.Lock] = {}
+        self._changing = anyio.Lock()
         self.on_change: Callable[[], None] = lambda: None
         self.on_freed: Callable[[str], Awaitable[object]] | None = None
 
@@ -103,7 +104,10 @@ class Pool:
 
     async def change(self, configs: Sequence[BackendConfig]) -> None:
         """Make the backends those of ``configs``; one at another address is another one."""
-        wanted = {config.name: config for config in configs}
+        async with self._changing:
+            await self._change({config.name: config for config in configs})
+
+    async def _change(self, wanted: Mapping[str, BackendConfig]) -> None:
         for member in self.members:
             config = wanted.get(member.name)
             if config is None or config.url != member.config.url:
@@ -219,9 +223,12 @@ class Pool:
                 if await member.backend.refresh():
                     self.on_change()
         except WorkbenchError as failure:
-            if not isinstance(failure, BackendUnavailable):
+            if str(failure) != str(member.breaker.failure):
                 log.warning("%s cannot be used: %s", member.name, failure)
             member.breaker.unreachable(failure)
+        except Exception:
+            log.exception("%s answers nonsense.", member.name)
+            member.breaker.unreachable(BackendError(f"What answers for {member.name} cannot be understood."))
         if member.mode is Mode.DRAINING and member.running == 0 and not member.drained and self.on_freed is not None:
             member.drained = True
             await self._unload(member)

@@ -16,6 +16,7 @@ from comfy_mcp.backends import Member, Pool
 from comfy_mcp.errors import (
     BackendLost,
     BackendUnavailable,
+    DatabaseUnavailable,
     InternalError,
     Interrupted,
     StorageUnavailable,
@@ -29,7 +30,8 @@ __all__ = ["Again", "Attempt", "Runner", "failed"]
 
 log = logging.getLogger(__name__)
 
-_STORAGE_RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0)
+_STORAGE_RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0, *(30.0,) * 18)
+"""Ten minutes for a person to make room: what came out was paid for."""
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class Runner:
         """The attempt's outcome, with all its files stored.
 
         Raises:
-            StorageUnavailable: the database refuses; what came out is still at the backend.
+            DatabaseUnavailable: what came out is still at the backend.
         """
         job, member = attempt.job, attempt.member
         if member is None:
@@ -94,6 +96,8 @@ class Runner:
         except TimedOut as failure:
             member.breaker.stuck(failure)
             return failed(job, failure)
+        except DatabaseUnavailable:
+            raise
         except WorkbenchError as failure:
             member.breaker.worked()
             return failed(job, failure)
@@ -136,7 +140,11 @@ class Runner:
         return Outcome(JobState.SUCCEEDED, assets=assets, outputs=outputs, warnings=tuple(warnings))
 
     async def _keep(self, job: Job, index: int, file: File) -> Asset:
-        """Store one file; a full disk or an absent bucket is waited for, for half a minute."""
+        """Store one file; a full disk or an absent bucket is waited for.
+
+        Raises:
+            Interrupted: somebody cancelled the job meanwhile.
+        """
         fields = {"template": job.template, "seed": job.values.get("seed", 0), "job": job.id, "index": index}
         for seconds in _STORAGE_RETRIES:
             try:
@@ -144,6 +152,8 @@ class Runner:
             except StorageUnavailable:
                 log.exception("The pictures of job %s cannot be stored; trying again in %s s.", job.id, seconds)
                 await anyio.sleep(seconds)
+                if job.id in await self._store.cancel_requests():
+                    raise Interrupted("The job was cancelled while its pictures could not be stored.") from None
         return await self._assets.keep(file.data, name_fields=fields)
 
 

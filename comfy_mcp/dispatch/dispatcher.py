@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from comfy_mcp.assets import Assets
 from comfy_mcp.backends import Member, Pool
 from comfy_mcp.dispatch.attempt import Again, Attempt, Runner, failed
-from comfy_mcp.errors import PoisonJob, StorageUnavailable, WorkbenchError
+from comfy_mcp.errors import DatabaseUnavailable, PoisonJob, WorkbenchError
 from comfy_mcp.jobs import Job, Progress
 from comfy_mcp.store import JobStore, Outcome, Queue, Start
 from comfy_mcp.watch import Board
@@ -83,25 +83,25 @@ class Dispatcher:
     async def _start_next(self, tasks: TaskGroup) -> bool:
         """Start the one job that the policy wants now; False when it wants none."""
         decided: Run | None = None
-        waiting = False
+        unserved = False
 
         def choose(queue: Queue) -> Start | None:
-            nonlocal decided, waiting
-            waiting = bool(queue.lanes)
+            nonlocal decided, unserved
             names = frozenset[str]().union(*(lane.needs for lane in queue.lanes))
             servers = self._pool.servers(names)
+            unserved = any(not any(lane.needs <= server.offers for server in servers) for lane in queue.lanes)
             cards = {server.name: server.card for server in servers}
             decided = decide(queue.lanes, servers, queue.batches, queue.turns, self._policy)
             return decided and Start(decided.lane, decided.server, cards[decided.server], decided.begins)
 
         try:
             job = await self._store.lease(str(uuid4()), choose)
-        except StorageUnavailable:
+        except DatabaseUnavailable:
             log.exception("The job database refuses; trying again.")
             await anyio.sleep(_STORAGE_SECONDS)
             return False
         if job is None or decided is None:
-            if waiting and not self._running:
+            if unserved:
                 self._pool.ask_what_they_have()
             return False
         self._begin(Attempt(job, self._pool.find(job.backend), decided.unload), tasks)
@@ -123,11 +123,12 @@ class Dispatcher:
         try:
             with attempt.scope:
                 committed = await self._to_the_end(attempt)
-        except StorageUnavailable:
+        except DatabaseUnavailable:
             # The job stays "running" on disk; nobody renews its lease, so it is soon taken up again.
-            log.exception("Job %s cannot be recorded.", attempt.job.id)
+            log.exception("Job %s cannot go on.", attempt.job.id)
         finally:
-            del self._running[attempt.job.id]
+            if self._running.get(attempt.job.id) is attempt:
+                del self._running[attempt.job.id]
             if attempt.member is not None:
                 self._pool.leave(attempt.member)
             self._board.forget(attempt.job.id)
@@ -146,13 +147,22 @@ class Dispatcher:
         if isinstance(outcome, Again):
             if outcome.refund or job.attempts < limits.attempts:
                 log.warning("Job %s goes back to the queue: %s", job.id, outcome.failure)
-                await self._store.release(job.id, job.token, refund=outcome.refund)
+                await self._recorded(partial(self._store.release, job.id, job.token, refund=outcome.refund))
                 return False
             outcome = failed(job, outcome.failure)
-        if not await self._store.finish(job.id, job.token, outcome):
+        if not await self._recorded(partial(self._store.finish, job.id, job.token, outcome)):
             log.warning("Attempt %s of job %s came too late and was not recorded.", attempt.id, job.id)
             return False
         return True
+
+    async def _recorded(self, record: Callable[[], Awaitable[bool]]) -> bool:
+        """Record it however long the database refuses: what it would forget is in nobody's hands but ours."""
+        while True:
+            try:
+                return await record()
+            except DatabaseUnavailable:
+                log.exception("The job database refuses; trying again.")
+                await anyio.sleep(_STORAGE_SECONDS)
 
     async def _stop(self, attempt: Attempt) -> None:
         if attempt.member is None:
@@ -161,6 +171,9 @@ class Dispatcher:
             await attempt.member.backend.cancel(attempt.id)
         except WorkbenchError as failure:
             log.warning("Attempt %s is not stopped: %s", attempt.id, failure)
+        except Exception:
+            # One backend that answers nonsense stops nobody else's jobs.
+            log.exception("Attempt %s is not stopped.", attempt.id)
 
     async def _tidy_up(self) -> None:
         """Delete the backends' own records: not before the outcome is on disk, since a restart finds the job by them.
@@ -169,10 +182,14 @@ class Dispatcher:
         """
         committed, self._committed = self._committed, defaultdict(list)
         for member, attempts in committed.items():
+            if member not in self._pool.members:
+                continue
             try:
                 await member.backend.forget(attempts)
             except WorkbenchError as failure:
                 log.info("%s keeps its own record of %d attempts: %s", member.name, len(attempts), failure)
+            except Exception:
+                log.exception("%s keeps its own record of %d attempts.", member.name, len(attempts))
 
     def _progressed(self, attempt: Attempt, progress: Progress) -> None:
         attempt.progress = progress
@@ -190,7 +207,7 @@ class Dispatcher:
                 self._take_up(await self._store.adopt(), tasks)
                 for job in await self._store.expire():
                     self._board.post(job)
-            except StorageUnavailable:
+            except DatabaseUnavailable:
                 log.exception("Leases are not renewed.")
 
     async def _each_second(self) -> None:
@@ -204,7 +221,7 @@ class Dispatcher:
                     if attempt.progress is not attempt.recorded:
                         attempt.recorded = attempt.progress
                         await self._store.record_progress(attempt.job.id, attempt.job.token, attempt.recorded)
-            except StorageUnavailable:
+            except DatabaseUnavailable:
                 log.exception("Progress is not recorded.")
 
     async def _heed_modes(self) -> None:
@@ -223,7 +240,7 @@ class Dispatcher:
                     continue
                 try:
                     asked = await self._store.cancel_requests()
-                except StorageUnavailable:
+                except DatabaseUnavailable:
                     log.exception("Cancels are not read.")
                     continue
                 async with anyio.create_task_group() as stops:

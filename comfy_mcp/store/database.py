@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import anyio
 from anyio import to_thread
 
-from comfy_mcp.errors import StorageUnavailable
+from comfy_mcp.errors import DatabaseUnavailable
 
 __all__ = ["Database"]
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Database:
-    """Make it with `open`. What ``work`` raises passes through; what SQLite raises becomes StorageUnavailable."""
+    """Make it with `open`. What ``work`` raises passes through; what SQLite raises becomes DatabaseUnavailable."""
 
     def __init__(self, connection: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self.connection, self._reader = connection, reader
@@ -39,7 +39,7 @@ class Database:
         """Open or create the database at ``path``; closed at the end of the block.
 
         Raises:
-            StorageUnavailable: the file cannot be opened, is damaged or is newer than this program.
+            DatabaseUnavailable: the file cannot be opened, is damaged or is newer than this program.
         """
         try:
             connection = await to_thread.run_sync(_connect, path)
@@ -114,7 +114,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
     try:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
-            raise StorageUnavailable(
+            raise DatabaseUnavailable(
                 "The database was written by a newer workbench.",
                 hint="Update comfyui-workbench, or set WORKBENCH_DATA to another folder.",
             )
@@ -138,10 +138,10 @@ def _statements(step: int) -> Iterator[str]:
             statement = ""
 
 
-def _unavailable(failure: Exception) -> StorageUnavailable:
+def _unavailable(failure: Exception) -> DatabaseUnavailable:
     full = isinstance(failure, sqlite3.OperationalError) and "full" in str(failure)
     what = "The disk of the job database is full." if full else "The job database cannot be used."
     reason = getattr(failure, "sqlite_errorname", type(failure).__name__)
-    return StorageUnavailable(
+    return DatabaseUnavailable(
         what, hint="Nothing acknowledged is lost. Check WORKBENCH_DATA: space, rights, and a local disk.", reason=reason
     )

@@ -121,7 +121,7 @@ class Line:
 
 
 class JobStore(Protocol):
-    """Jobs and the records of assets. Every method commits before it returns; all raise StorageUnavailable."""
+    """Jobs and the records of assets. Every method commits before it returns; all raise DatabaseUnavailable."""
 
     async def enqueue(self, new: NewJob, idempotency: Idempotency | None = None) -> Job:
         """Put a job on disk as queued and return it, or the job an earlier call with the same key made.

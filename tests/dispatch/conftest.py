@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 from comfy_mcp.assets import Assets, sink_from_url
 from comfy_mcp.backends import BackendConfig, Pool
 from comfy_mcp.dispatch import Dispatcher, Limits
-from comfy_mcp.jobs import BoundWorkflow, Job
+from comfy_mcp.jobs import BoundWorkflow, Graph, Job
 from comfy_mcp.store import NewJob, QueueLimits, SqliteStore
 from comfy_mcp.tasks import background
 from comfy_mcp.watch import Board
@@ -30,8 +30,16 @@ class Bench:
     pool: Pool
     board: Board
 
-    async def queue(self, prompt: str, *, model: str = "", needs: str = "text", expires_in: float | None = None) -> Job:
-        bound = BoundWorkflow({}, {"prompt": prompt})
+    async def queue(
+        self,
+        prompt: str,
+        *,
+        model: str = "",
+        needs: str = "text",
+        expires_in: float | None = None,
+        graph: Graph | None = None,
+    ) -> Job:
+        bound = BoundWorkflow(graph or {}, {"prompt": prompt})
         new = NewJob("ann", "story", None, bound, model=model, needs=frozenset({needs}), expires_in=expires_in)
         job = await self.store.enqueue(new)
         self.board.post_work()
@@ -62,6 +70,13 @@ async def bench(
         dispatcher = Dispatcher(store, assets, pool, board, limits=lambda: allowed)
         tasks.start_soon(dispatcher.run)
         yield Bench(store, pool, board)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what the dispatcher does by itself."""
+    with anyio.fail_after(10):
+        while not true():
+            await anyio.sleep(0.01)
 
 
 @pytest.fixture
