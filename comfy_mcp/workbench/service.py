@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _ELECTION_SECONDS = 1.0
 _RELOAD_SECONDS = 1.0
+_SETTLE_SECONDS = 0.2
 
 
 def backends_of(settings: Settings) -> list[BackendConfig]:
@@ -76,6 +77,10 @@ async def watch_settings(
         await anyio.sleep(_RELOAD_SECONDS)
         now = await _stamp(path)
         if now == seen:
+            continue
+        await anyio.sleep(_SETTLE_SECONDS)
+        if await _stamp(path) != now:
+            # Somebody is still writing it; half a file would be other settings.
             continue
         seen = now
         try:
