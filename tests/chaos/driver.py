@@ -32,19 +32,21 @@ from tests.chaos.processes import Engine, Producers, Workbench, free_port, plain
 
 __all__ = ["Plan", "main"]
 
-_DISK = "64m"
+_DISK, _DISK_PER_JOB = 64 * 2**20, 16 * 2**10
+"""Bytes: small enough to be filled quickly, and with room for what is made."""
 _SETTLE_SECONDS = 180.0
 _IMPATIENCE = 0.05
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How often what dies, and how many jobs must have been acknowledged in all."""
+    """How often what dies, and how many jobs must have been acknowledged in all; or when it is over all the same."""
 
     seed: int
     workbench_kills: int
     engine_kills: int
     jobs: int
+    minutes: float
 
 
 @dataclass
@@ -73,10 +75,14 @@ class Chaos:
         await self.engine.start()
         await self.workbench.start()
         await self.producers.start()
-        while (share := self._share_of_kills()) < 1.0 or self.producers.acknowledged() < self.plan.jobs:
+        started = time.monotonic()
+        while (spent := (time.monotonic() - started) / 60 / self.plan.minutes) < 1.0:
+            kills, jobs = self._share_of_kills(), self.producers.acknowledged() / self.plan.jobs
+            if kills >= 1.0 and jobs >= 1.0:
+                break
             await asyncio.sleep(self.rng.uniform(0.02, 0.8))
             # Spread over the jobs, so that those of a long run are not made in peace.
-            if share <= self.producers.acknowledged() / self.plan.jobs or self.rng.random() < _IMPATIENCE:
+            if kills <= max(jobs, spent) or self.rng.random() < _IMPATIENCE:
                 await self._harm()
         await self._settle()
         report = check(self.producers.journals, self.data, self.engine.ledger, self.engine_kills)
@@ -154,7 +160,7 @@ class Chaos:
         try:
             with ballast.open("wb") as file:
                 while True:
-                    file.write(bytes(2**16))
+                    file.write(bytes(2**20))
                     file.flush()
         except OSError:
             pass
@@ -185,7 +191,9 @@ def _run_one(plan: Plan) -> bool:
     data = folder / "data"
     data.mkdir()
     small = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "none", str(data)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={_DISK + plan.jobs * _DISK_PER_JOB}", "none", str(data)],
+        capture_output=True,
+        check=False,
     )
     chaos = Chaos(plan, folder, data, small.returncode == 0)
     try:
@@ -209,6 +217,7 @@ def _run_shards(plan: Plan, shards: int) -> bool:
     """The same in several processes beside each other, each with its share; the sums."""
     share = ["--workbench-kills", str(-(-plan.workbench_kills // shards))]
     share += ["--engine-kills", str(-(-plan.engine_kills // shards)), "--jobs", str(-(-plan.jobs // shards))]
+    share += ["--minutes", str(plan.minutes)]
     command = [sys.executable, "-m", "tests.chaos.driver", "--in-namespace", *share]
     running = [
         subprocess.Popen([*command, "--seed", str(plan.seed + number)], stdout=subprocess.PIPE, text=True)
@@ -236,12 +245,13 @@ def main() -> None:
     parser.add_argument("--workbench-kills", type=int, default=45)
     parser.add_argument("--engine-kills", type=int, default=6)
     parser.add_argument("--jobs", type=int, default=300)
+    parser.add_argument("--minutes", type=float, default=600.0, help="ends then, whatever was reached")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--in-namespace", action="store_true", help=argparse.SUPPRESS)
     told = parser.parse_args()
     if not told.in_namespace:
         _enter_namespace()
-    plan = Plan(told.seed, told.workbench_kills, told.engine_kills, told.jobs)
+    plan = Plan(told.seed, told.workbench_kills, told.engine_kills, told.jobs, told.minutes)
     kept = _run_one(plan) if told.shards == 1 else _run_shards(plan, told.shards)
     sys.exit(0 if kept else 1)
 
