@@ -58,6 +58,7 @@ class BackendSettings(BaseModel):
     concurrency: int = Field(1, ge=1, le=16)
     card: str = Field("", max_length=64)
     tags: frozenset[str] = frozenset()
+    authorization: SecretStr | None = None
 
 
 class Settings(BaseSettings):
@@ -69,7 +70,7 @@ class Settings(BaseSettings):
         "http://127.0.0.1:8188", description="Where ComfyUI answers. Several addresses are separated by commas."
     )
     comfyui_authorization: SecretStr | None = Field(
-        None, description="Sent as the Authorization header to ComfyUI, when a proxy in front of it asks for one."
+        None, description="Sent as the Authorization header to comfyui_url, when a proxy in front of it asks for one."
     )
     data: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("comfyui-workbench"),
@@ -204,6 +205,7 @@ class Settings(BaseSettings):
                 url=_URL.validate_python(url),
                 concurrency=self.concurrency,
                 card="",
+                authorization=self.comfyui_authorization,
             )
             for number, url in enumerate((url for url in plain if url not in named), start=1)
         ]

@@ -9,6 +9,7 @@ import pytest
 
 from comfy_mcp.errors import SettingsError
 from comfy_mcp.settings import Settings, is_loopback, load_settings
+from comfy_mcp.workbench.service import backends_of
 
 EXAMPLE = Path(__file__).parent.parent / "settings.example.toml"
 
@@ -116,3 +117,46 @@ def test_a_file_that_is_no_toml_is_refused(file: Path) -> None:
 )
 def test_loopback_is_this_machine_alone(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_each_backend_gets_its_own_secret_and_no_other(file: Path) -> None:
+    file.write_text(
+        'comfyui_url = "http://a:1"\ncomfyui_authorization = "Bearer for-a"\n'
+        '[[backends]]\nname = "b"\nurl = "http://b:2"\nauthorization = "Bearer for-b"\ncard = "gpu0"\n'
+        '[[backends]]\nname = "c"\nurl = "http://c:3"\ntags = ["fast"]\nconcurrency = 2\n'
+    )
+    configs = backends_of(load_settings())
+    told = [(config.name, config.url, config.authorization) for config in configs]
+    assert told == [
+        ("comfyui", "http://a:1", "Bearer for-a"),
+        ("b", "http://b:2", "Bearer for-b"),
+        ("c", "http://c:3", None),
+    ]
+    assert [config.place for config in configs] == ["the card of comfyui", "gpu0", "the card of c"]
+    assert (configs[2].tags, configs[2].concurrency) == ({"fast"}, 2)
+    assert "Bearer" not in repr(configs) + repr(load_settings())
+
+
+def test_backends_alone_replace_the_default_address_and_an_address_may_get_a_name(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('[[backends]]\nname = "studio"\nurl = "http://b:2"\n')
+    assert [backend.name for backend in load_settings().all_backends] == ["studio"]
+    monkeypatch.setenv("WORKBENCH_COMFYUI_URL", "http://b:2,http://c:3")
+    assert [backend.name for backend in load_settings().all_backends] == ["comfyui", "studio"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[backends]]\nname = "a"\nurl = "http://a:1"\n[[backends]]\nname = "a"\nurl = "http://b:1"\n',
+        '[[backends]]\nname = "Not A Name"\nurl = "http://a:1"\n',
+        '[[backends]]\nname = "a"\nurl = "no address"\n',
+        '[[backends]]\nname = "a"\nurl = "http://a:1"\nconcurrency = 0\n',
+        '[[backends]]\nname = "a"\nurl = "http://a:1"\nunknown = 1\n',
+    ],
+)
+def test_backends_that_cannot_be_used_are_refused(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsError, match="backends"):
+        load_settings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from comfy_mcp.jobs import Progress, Result, Run
@@ -13,13 +13,21 @@ __all__ = ["Backend", "BackendConfig"]
 
 @dataclass(frozen=True, slots=True)
 class BackendConfig:
-    """A backend as a person set it up. ``card`` names what it computes on; backends of one card take turns."""
+    """A backend as a person set it up. ``card`` names what it computes on; backends of one card take turns.
+
+    ``authorization`` is sent to it and to no other.
+    """
 
     name: str
     url: str
     concurrency: int = 1
     tags: frozenset[str] = frozenset()
     card: str = ""
+    authorization: str | None = field(default=None, repr=False)
+
+    def reached_as(self, other: BackendConfig) -> bool:
+        """Whether a connection to ``other`` is one to this."""
+        return (self.url, self.authorization) == (other.url, other.authorization)
 
     @property
     def place(self) -> str:

@@ -110,7 +110,7 @@ class Pool:
     async def _change(self, wanted: Mapping[str, BackendConfig]) -> None:
         for member in self.members:
             config = wanted.get(member.name)
-            if config is None or config.url != member.config.url:
+            if config is None or not config.reached_as(member.config):
                 member.leaving = True
             else:
                 member.leaving, member.config = False, config

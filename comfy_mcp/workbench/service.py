@@ -30,19 +30,25 @@ _SETTLE_SECONDS = 0.2
 def backends_of(settings: Settings) -> list[BackendConfig]:
     """The backends that the settings name."""
     return [
-        BackendConfig(told.name, str(told.url).rstrip("/"), told.concurrency, told.tags, told.card)
+        BackendConfig(
+            name=told.name,
+            url=str(told.url).rstrip("/"),
+            concurrency=told.concurrency,
+            tags=told.tags,
+            card=told.card,
+            authorization=told.authorization.get_secret_value() if told.authorization else None,
+        )
         for told in settings.all_backends
     ]
 
 
 def opener(settings: Settings) -> Callable[[BackendConfig], AbstractAsyncContextManager[Backend]]:
     """How a backend of the settings is reached."""
-    secret = settings.comfyui_authorization
 
     @asynccontextmanager
     async def opened(config: BackendConfig) -> AsyncGenerator[Backend]:
-        authorization = secret.get_secret_value() if secret else None
-        async with ComfyUIBackend.open(config.url, authorization=authorization, gone=settings.backend_gone) as backend:
+        secret, gone = config.authorization, settings.backend_gone
+        async with ComfyUIBackend.open(config.url, authorization=secret, gone=gone) as backend:
             yield backend
 
     return opened

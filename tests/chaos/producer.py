@@ -63,15 +63,19 @@ class Producer:
 
     async def _acknowledged(self, http: httpx.AsyncClient, body: dict[str, object], key: str) -> str:
         while True:
+            patience = 0.3
             try:
                 answer = await http.post("/api/v1/jobs", json=body, headers={"Idempotency-Key": key})
                 if answer.status_code == 202:
                     return str(answer.json()["id"])
-                if answer.status_code not in (429, 503, 507):
+                if answer.status_code == 429:
+                    # The queue is full for seconds; asking all the time would only keep it from working.
+                    patience = 3.0
+                elif answer.status_code not in (503, 507):
                     self.note("refused", key, answer.status_code, answer.text.replace(" ", "_")[:200])
             except (httpx.HTTPError, ValueError, KeyError):
                 pass
-            await asyncio.sleep(self.rng.uniform(0.02, 0.3))
+            await asyncio.sleep(self.rng.uniform(0.02, patience))
 
     async def _cancel(self, http: httpx.AsyncClient, job: str) -> None:
         try:
