@@ -6,13 +6,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from comfy_mcp.errors import StorageUnavailable
-from comfy_mcp.store import QueueLimits, SqliteStore
-from tests.store.stores import new_job
+from comfy_mcp.jobs import JobState
+from comfy_mcp.store import Outcome, QueueLimits, SqliteStore, rows
+from tests.store.stores import first, new_job
 
 WRITER = """
 import anyio, sys
@@ -77,3 +79,28 @@ async def test_a_full_database_refuses_and_keeps_what_was_acknowledged(tmp_path:
             for _ in range(10_000):
                 acknowledged.append((await store.enqueue(new_job())).id)
         assert {job.id for job in await store.list(limit=10_000)} == set(acknowledged)
+
+
+async def test_a_database_of_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    database = tmp_path / "jobs.sqlite3"
+    bound = rows.dump(new_job().bound)
+    with sqlite3.connect(database) as connection:
+        connection.executescript(resources.files("comfy_mcp.store").joinpath("migrations/1.sql").read_text())
+        connection.execute("PRAGMA user_version = 1")
+        for seq, state in enumerate(("succeeded", "running", "queued", "queued"), 1):
+            connection.execute(
+                "INSERT INTO job (id, owner, template, bound, state, attempt, created)"
+                " VALUES (?, 'ann', ?, ?, ?, ?, 0)",
+                (f"job-{seq}", "txt2img" if seq < 4 else "img2img", bound, state, f"attempt-{seq}"),
+            )
+    connection.close()
+    async with SqliteStore.open(database) as store:
+        assert [job.state for job in await store.list()] == ["queued", "queued", "running", "succeeded"]
+        (running,) = await store.adopt()
+        assert (running.id, running.attempt, running.backend) == ("job-2", "attempt-2", "comfyui")
+        assert await store.finish(running.id, running.token, Outcome(JobState.SUCCEEDED))
+        assert len((await store.line(10)).queue.lanes) == 2
+        assert await store.expire() == []
+        for expected in ("job-3", "job-4"):
+            leased = await store.lease("attempt", first)
+            assert leased is not None and leased.id == expected

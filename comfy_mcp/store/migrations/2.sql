@@ -25,6 +25,8 @@ INSERT INTO lane (owner, priority, template, model, needs)
     SELECT DISTINCT owner, 0, template, '', '[]' FROM job WHERE state IN ('queued', 'running');
 UPDATE job SET lane = (SELECT id FROM lane WHERE lane.owner = job.owner AND lane.template = job.template)
     WHERE state IN ('queued', 'running');
+-- There was one backend, and this is what it is called now.
+UPDATE job SET backend = 'comfyui' WHERE state = 'running';
 
 DROP INDEX job_by_state;
 CREATE INDEX job_waiting ON job (lane, seq) WHERE state = 'queued';
