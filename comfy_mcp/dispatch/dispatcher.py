@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 from uuid import uuid4
 
 import anyio
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 1.0
 _STORAGE_SECONDS = 1.0
+_TIDY_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,9 @@ class Dispatcher:
         with self._board.watching_work() as work:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._heed_cancels)
-                await self._heed_modes()
+                await self._persistently(self._heed_modes)
                 tasks.start_soon(self._each_second)
-                self._take_up(await self._store.adopt(everything=True), tasks)
+                self._take_up(await self._persistently(partial(self._store.adopt, everything=True)), tasks)
                 tasks.start_soon(self._keep_leases, tasks)
                 while True:
                     if not await self._start_next(tasks):
@@ -147,19 +151,19 @@ class Dispatcher:
         if isinstance(outcome, Again):
             if outcome.refund or job.attempts < limits.attempts:
                 log.warning("Job %s goes back to the queue: %s", job.id, outcome.failure)
-                await self._recorded(partial(self._store.release, job.id, job.token, refund=outcome.refund))
+                await self._persistently(partial(self._store.release, job.id, job.token, refund=outcome.refund))
                 return False
             outcome = failed(job, outcome.failure)
-        if not await self._recorded(partial(self._store.finish, job.id, job.token, outcome)):
+        if not await self._persistently(partial(self._store.finish, job.id, job.token, outcome)):
             log.warning("Attempt %s of job %s came too late and was not recorded.", attempt.id, job.id)
             return False
         return True
 
-    async def _recorded(self, record: Callable[[], Awaitable[bool]]) -> bool:
-        """Record it however long the database refuses: what it would forget is in nobody's hands but ours."""
+    async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it however long the database refuses: a result that is not recorded is in nobody's hands but ours."""
         while True:
             try:
-                return await record()
+                return await work()
             except DatabaseUnavailable:
                 log.exception("The job database refuses; trying again.")
                 await anyio.sleep(_STORAGE_SECONDS)
@@ -185,7 +189,8 @@ class Dispatcher:
             if member not in self._pool.members:
                 continue
             try:
-                await member.backend.forget(attempts)
+                with anyio.move_on_after(_TIDY_SECONDS):
+                    await member.backend.forget(attempts)
             except WorkbenchError as failure:
                 log.info("%s keeps its own record of %d attempts: %s", member.name, len(attempts), failure)
             except Exception:
