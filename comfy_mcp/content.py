@@ -101,9 +101,8 @@ def _unfinished(workbench: Workbench, job: Job) -> str:
     again = f'Call get_result with job_id "{job.id}" to wait for it, or cancel_job to stop it.'
     match job.state:
         case JobState.QUEUED:
-            down = workbench.pool.outage
-            why = f" {down.message} The job runs as soon as a backend is back." if down else ""
-            return f"{job.template}: {job_status(job)}.{why} {again}\njob {job.id}"
+            why = workbench.pool.standstill
+            return f"{job.template}: {job_status(job)}. {why + ' ' if why else ''}{again}\njob {job.id}"
         case JobState.RUNNING:
             return f"{job.template}: {job_status(job)}. {again}\njob {job.id}"
         case JobState.CANCELLED:

@@ -55,6 +55,8 @@ async def examine(settings: Settings) -> AsyncGenerator[Finding]:
                     info = info or await member.backend.object_info()
                 except BackendError as failure:
                     yield Finding(member.name, Verdict.BAD, str(failure))
+        for name, mode in (await workbench.store.modes()).items():
+            yield Finding(name, Verdict.NOTE, f"It is {mode}: comfy-workbench backends resume {name}")
         for diagnostic in workbench.catalogue.diagnostics:
             yield Finding("templates", Verdict.BAD if diagnostic.fatal else Verdict.NOTE, str(diagnostic))
         for name in workbench.catalogue.templates if info is not None else ():

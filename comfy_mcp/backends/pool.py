@@ -102,6 +102,15 @@ class Pool:
         failures = [member.breaker.failure for member in self.members if not member.leaving]
         return next((failure for failure in failures if failure), None) if all(failures) else None
 
+    @property
+    def standstill(self) -> str | None:
+        """Why no waiting job can start, in a sentence, when none can; also what ends it."""
+        if (outage := self.outage) is not None:
+            return f"{outage.message} The job starts as soon as a backend is back."
+        if self.members and all(member.mode is not Mode.ACTIVE for member in self.members):
+            return "Every backend is paused; the job starts when one is resumed (comfy-workbench backends resume NAME)."
+        return None
+
     async def change(self, configs: Sequence[BackendConfig]) -> None:
         """Make the backends those of ``configs``; one at another address is another one."""
         async with self._changing:

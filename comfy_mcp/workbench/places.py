@@ -33,6 +33,7 @@ class Places:
         return self._places.get(job.id) or Place(await self._store.ahead(job.id), None)
 
     async def _look(self) -> None:
+        self._pool.set_modes(await self._store.modes())
         line = await self._store.line(_FORESEEN)
         queue = line.queue
         names = frozenset[str]().union(*(lane.needs for lane in queue.lanes))

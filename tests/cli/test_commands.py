@@ -220,6 +220,7 @@ def test_backends_are_listed_and_paused(tmp_path: Path, embedded_url: str) -> No
     assert "active" in up and "yes" in up and "does not answer" in down
     paused = workbench("backends", "pause", "comfyui", data=tmp_path, comfyui=embedded_url)
     assert "paused" in paused.stdout
+    assert "It is paused" in workbench("doctor", data=tmp_path, comfyui=embedded_url).stdout
     assert "active" in workbench("backends", "resume", "comfyui", data=tmp_path, comfyui=embedded_url).stdout
     unknown = workbench("backends", "pause", "nothing", data=tmp_path, comfyui=embedded_url)
     assert unknown.returncode == 2 and "There are: comfyui" in unknown.stderr

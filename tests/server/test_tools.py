@@ -20,6 +20,7 @@ from mcp.client.stdio import stdio_client
 from PIL import Image
 
 from comfy_mcp.proxy import listening
+from comfy_mcp.store import Mode
 from comfy_mcp.workbench import Workbench
 from tests.workbenches import settings_for
 
@@ -235,3 +236,14 @@ async def test_jobs_are_listed_with_how_far_they_are(chat: Client) -> None:
     made = await chat.call_tool("txt2img", FRESH)
     (job,) = JOB.findall(text_of(made))
     assert text_of(await chat.call_tool("list_jobs", {})) == f"{job} txt2img: succeeded"
+
+
+async def test_a_job_that_no_backend_may_start_says_so(tmp_path: Path, embedded_url: str) -> None:
+    async with over_http(tmp_path, embedded_url, wait=1.5) as chat:
+        async with Workbench.open(settings_for(tmp_path, embedded_url), dispatch=False) as other:
+            await other.set_mode("comfyui", Mode.PAUSED)
+        await anyio.sleep(1.5)  # an order from another process is heeded within a second
+        told = text_of(await chat.call_tool("txt2img", FRESH))
+        assert "Every backend is paused" in told and "queued" in told
+        listed = text_of(await chat.call_tool("list_jobs", {}))
+        assert "queued, next" in listed
