@@ -8,11 +8,17 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 from PIL import Image
 
 from tests.engines import running_engine
 from tests.workbenches import served
+
+# In CI the same examples each time: what a draw finds elsewhere becomes an example, and no commit is red by chance.
+hypothesis.settings.register_profile("strict", derandomize=True)
+if os.environ.get("WORKBENCH_TEST_STRICT"):
+    hypothesis.settings.load_profile("strict")
 
 
 @pytest.fixture
