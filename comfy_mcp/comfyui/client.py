@@ -16,8 +16,8 @@ import httpx
 
 from comfy_mcp.comfyui.rejection import rejection
 from comfy_mcp.comfyui.socket import Sockets
-from comfy_mcp.comfyui.translate import translated
-from comfy_mcp.errors import BackendError, OutputUnreadable, TooLarge
+from comfy_mcp.comfyui.translate import translated, understood
+from comfy_mcp.errors import BackendError, BackendUnavailable, OutputUnreadable, TooLarge
 from comfy_mcp.jobs import BoundWorkflow, Graph
 
 __all__ = ["ComfyUI", "FileRef", "HistoryEntry", "QueueSnapshot", "Timeouts"]
@@ -77,8 +77,8 @@ class FileRef:
 class ComfyUI:
     """One ComfyUI at ``url``. An async context manager; safe to share between tasks.
 
-    Every method raises BackendUnavailable when ComfyUI cannot be reached and BackendError when what answers is not
-    ComfyUI.
+    Every method raises BackendUnavailable when ComfyUI cannot be reached, and when something else answers in its place:
+    a proxy whose ComfyUI is down, a page for signing in.
     """
 
     def __init__(self, url: str, *, timeouts: Timeouts | None = None, headers: Mapping[str, str] | None = None) -> None:
@@ -122,14 +122,16 @@ class ComfyUI:
         if answer.status_code == 413:
             raise TooLarge("The workflow is larger than ComfyUI accepts.", hint="Start it with --max-upload-size.")
         if answer.status_code in (401, 403):
-            raise BackendError(
+            raise BackendUnavailable(
                 f"ComfyUI at {self.url} does not let us in.",
                 hint="Set WORKBENCH_COMFYUI_AUTHORIZATION if a proxy in front of it asks for a token.",
+                reached=False,
             )
         if not answer.is_success:
-            raise BackendError(
+            raise BackendUnavailable(
                 f"ComfyUI at {self.url} answered with status {answer.status_code}.",
                 hint="Look at ComfyUI's log, or check WORKBENCH_COMFYUI_URL.",
+                reached=True,
             )
 
     async def system_stats(self) -> dict[str, Any]:
@@ -143,9 +145,8 @@ class ComfyUI:
     async def object_info(self) -> dict[str, Any]:
         """Every node class with inputs, ranges and choices (`GET /object_info`)."""
         told = await self._json("/object_info")
-        if not isinstance(told, dict):
-            raise BackendError(f"What answers at {self.url} is not ComfyUI.", hint="Check WORKBENCH_COMFYUI_URL.")
-        return cast(dict[str, Any], told)
+        with understood(self.url):
+            return dict(cast(dict[str, Any], told).items())
 
     async def models(self, folder: str) -> list[str]:
         """The files of one model folder (`GET /models/{folder}`)."""
@@ -154,20 +155,23 @@ class ComfyUI:
     async def queue(self) -> QueueSnapshot:
         """What runs and what waits (`GET /queue`, which lists a heap: sorted here by its number)."""
         told = await self._json("/queue")
-        pending = sorted(told["queue_pending"], key=lambda item: (item[0], str(item[1])))
-        return QueueSnapshot(
-            tuple(str(item[1]) for item in told["queue_running"]), tuple(str(item[1]) for item in pending)
-        )
+        with understood(self.url):
+            pending = sorted(told["queue_pending"], key=lambda item: (item[0], str(item[1])))
+            return QueueSnapshot(
+                tuple(str(item[1]) for item in told["queue_running"]), tuple(str(item[1]) for item in pending)
+            )
 
     async def history(self, prompt_id: str) -> HistoryEntry | None:
         """How a prompt ended, or None while it has not or when it is unknown (`GET /history/{prompt_id}`)."""
-        entry = (await self._json(f"/history/{prompt_id}")).get(prompt_id)
-        if entry is None:
-            return None
-        status: dict[str, Any] = entry.get("status") or {}
-        listed: list[tuple[str, dict[str, Any]]] = status.get("messages") or []
-        messages = tuple((str(name), dict(data)) for name, data in listed)
-        return HistoryEntry(entry.get("outputs") or {}, str(status.get("status_str", "")), messages)
+        told = await self._json(f"/history/{prompt_id}")
+        with understood(self.url):
+            entry = told.get(prompt_id)
+            if entry is None:
+                return None
+            status: dict[str, Any] = entry.get("status") or {}
+            listed: list[tuple[str, dict[str, Any]]] = status.get("messages") or []
+            messages = tuple((str(name), dict(data)) for name, data in listed)
+            return HistoryEntry(dict(entry.get("outputs") or {}), str(status.get("status_str", "")), messages)
 
     async def delete_history(self, *prompt_ids: str) -> None:
         """Forget these prompts (`POST /history`); ComfyUI keeps 10 000 and copies them all when asked for the list."""
@@ -184,15 +188,16 @@ class ComfyUI:
         with translated(self.url):
             answer = await self._http.post("/upload/image", data=form, files={"image": (stored, data)})
         self._expect(answer)
-        with translated(self.url):
+        with translated(self.url), understood(self.url):
             told = answer.json()
-        return f"{told['subfolder']}/{told['name']}" if told.get("subfolder") else str(told["name"])
+            return f"{told['subfolder']}/{told['name']}" if told.get("subfolder") else str(told["name"])
 
     async def submit(self, bound: BoundWorkflow, graph: Graph, prompt_id: str, client_id: str) -> None:
         """Queue a graph under our own id (`POST /prompt`).
 
         Raises:
             WorkflowRejected, MissingNode, MissingModel, InvalidParameter: ComfyUI refuses it, in whole or in part.
+            BackendError: ComfyUI fails while it reads it.
         """
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
         with translated(self.url):
@@ -203,6 +208,9 @@ class ComfyUI:
                 # A part of it was accepted and would run: the person asked for all of it.
                 await self.cancel(prompt_id)
             raise rejection(told, bound)
+        if answer.status_code == 500:
+            # Of all routes only this one runs foreign code, the validation of custom nodes; again would change nothing.
+            raise BackendError("ComfyUI failed while it read the workflow.", hint="Look at ComfyUI's log.")
         self._expect(answer)
 
     async def view(self, file: FileRef) -> bytes:
@@ -236,8 +244,9 @@ class ComfyUI:
     async def cancel(self, prompt_id: str) -> None:
         """Stop one prompt and no other: out of the queue, or interrupted by its id.
 
-        Newer versions have one atomic route for it; older ones get both requests, since it may start in between, and
-        again for two seconds while it is still there. A step that takes longer ends by itself afterwards.
+        Newer versions have one atomic route for it. Older ones are asked again for two seconds while it is still there;
+        a step that takes longer ends by itself afterwards. Some of them interrupt whatever runs, so they are told to
+        only while this prompt does.
         """
         if self._atomic_cancel is not False:
             with translated(self.url):
@@ -247,9 +256,11 @@ class ComfyUI:
                 return
         for _ in range(_CANCEL_TRIES):
             await self._post("/queue", {"delete": [prompt_id]})
-            await self._post("/interrupt", {"prompt_id": prompt_id})
-            if prompt_id not in await self.queue():
+            queue = await self.queue()
+            if prompt_id not in queue:
                 return
+            if prompt_id in queue.running:
+                await self._post("/interrupt", {"prompt_id": prompt_id})
             # An interrupt that comes while a prompt is being started is forgotten by ComfyUI.
             await anyio.sleep(_CANCEL_SECONDS)
 

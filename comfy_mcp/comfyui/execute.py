@@ -6,8 +6,8 @@ to the socket, the prompt is not lost for it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -17,10 +17,18 @@ from comfy_mcp.comfyui.capture import captured
 from comfy_mcp.comfyui.client import ComfyUI, FileRef, HistoryEntry
 from comfy_mcp.comfyui.failure import failure_in
 from comfy_mcp.comfyui.outputs import files_in, kind_of, texts_in
+from comfy_mcp.comfyui.patience import Patience
 from comfy_mcp.comfyui.progress import Meter
 from comfy_mcp.comfyui.socket import Event, Frame, Socket
-from comfy_mcp.comfyui.translate import FOREIGN, unavailable
-from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, TimedOut, WorkbenchError
+from comfy_mcp.comfyui.translate import FOREIGN
+from comfy_mcp.errors import (
+    BackendLost,
+    BackendUnavailable,
+    Interrupted,
+    OutputUnreadable,
+    TimedOut,
+    WorkbenchError,
+)
 from comfy_mcp.jobs import File, Graph, Progress, Result, Run
 from comfy_mcp.tasks import background
 
@@ -30,6 +38,8 @@ _SETTLE_SECONDS = 0.05
 _CANCEL_SECONDS = 5.0
 _SUBMIT_TRIES = 3
 _ARRIVAL_SECONDS = 0.3
+_UNHEARD_SECONDS = 0.5
+"""Between two looks at the history when no socket tells that it is time for one."""
 
 
 @dataclass(slots=True)
@@ -78,6 +88,7 @@ class _Execution:
         self._frames: list[tuple[str, bytes]] = []
         self._look = anyio.Event()
         self._broken = False
+        self._sent = False
         self._early: dict[FileRef, _Early] = {}
         self._tasks: TaskGroup
         self._finals = {node for node, told in graph.items() if told["class_type"] == "SaveImageWebsocket"}
@@ -87,12 +98,26 @@ class _Execution:
             with anyio.fail_after(self._run.timeout):
                 return await self._watched(submit)
         except TimeoutError:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_SECONDS):
-                await self._comfy.cancel(self._run.prompt_id)
+            await self._cancel()
             raise TimedOut(
                 f"The job took longer than {self._run.timeout:g} s.",
                 hint="Use fewer steps, or raise WORKBENCH_JOB_TIMEOUT.",
             ) from None
+        except BackendUnavailable as failure:
+            if self._sent:
+                failure.details["reached"] = True
+            raise
+        except WorkbenchError:
+            raise
+        except Exception:
+            # A defect of ours: nobody would fetch what it goes on to make.
+            if self._sent:
+                await self._cancel()
+            raise
+
+    async def _cancel(self) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_SECONDS), suppress(WorkbenchError):
+            await self._comfy.cancel(self._run.prompt_id)
 
     async def _watched(self, submit: bool) -> Result:
         """Submit and wait for the end, with the socket read beside it."""
@@ -103,6 +128,7 @@ class _Execution:
             await ready.wait()
             if submit:
                 await self._submit(client[0])
+            self._sent = True
             entry = await self._ended()
             if (failure := failure_in(entry, self._run.bound)) is not None:
                 raise failure
@@ -110,16 +136,18 @@ class _Execution:
 
     async def _submit(self, client_id: str) -> None:
         """Post the graph; when the answer is lost, look whether it arrived before it is sent again."""
-        for _ in range(_SUBMIT_TRIES):
+        for attempt in range(1, _SUBMIT_TRIES + 1):
             try:
                 await self._comfy.submit(self._run.bound, self._graph, self._run.prompt_id, client_id)
                 return
             except BackendUnavailable as failure:
+                self._sent = self._sent or bool(failure.details.get("reached"))
                 if not failure.details.get("reached"):
                     raise
                 if await _arrived(self._comfy, self._run.prompt_id):
                     return
-        raise _gone(self._comfy.url)
+                if attempt == _SUBMIT_TRIES:
+                    raise
 
     async def _listen(self, ready: anyio.Event, client: list[str]) -> None:
         """Read the socket until it breaks; then the history alone tells, since events go to the id that is gone."""
@@ -141,7 +169,9 @@ class _Execution:
                 if arrived.prompt_id == self._run.prompt_id:
                     self._framed(arrived)
             elif arrived.data.get("prompt_id") == self._run.prompt_id:
-                self._heard(arrived)
+                # Events move progress only: one of an odd shape, from a custom node, ends nothing.
+                with suppress(AttributeError, KeyError, TypeError, ValueError):
+                    self._heard(arrived)
 
     def _framed(self, frame: Frame) -> None:
         if frame.node in self._finals:
@@ -172,26 +202,23 @@ class _Execution:
 
     async def _ended(self) -> HistoryEntry:
         """Wait until the history knows the prompt. Lost is: in neither place twice in a row, after a restart."""
-        gone_since: float | None = None
+        patience = Patience(self._comfy)
+        poll = self._comfy.timeouts.poll
         absent, restarted = 0, False
         while True:
-            with anyio.move_on_after(_SETTLE_SECONDS if absent else self._comfy.timeouts.poll):
+            with anyio.move_on_after(_SETTLE_SECONDS if absent else poll):
                 await self._look.wait()
-            if not self._broken:
-                self._look = anyio.Event()
-            else:
-                restarted = True
-                await anyio.sleep(_SETTLE_SECONDS)
+            self._look = anyio.Event()
+            if self._broken:
+                restarted, poll = True, min(poll, _UNHEARD_SECONDS)
             try:
                 if (entry := await self._comfy.history(self._run.prompt_id)) is not None:
                     return entry
                 absent = 0 if self._run.prompt_id in await self._comfy.queue() else absent + 1
-                gone_since = None
+                patience.answered()
             except BackendUnavailable as failure:
-                restarted, gone_since = True, gone_since or time.monotonic()
-                if time.monotonic() - gone_since > self._comfy.timeouts.gone:
-                    raise _gone(self._comfy.url) from failure
-                await anyio.sleep(1.0)
+                restarted = True
+                await patience.bear(failure)
             if absent >= 2:
                 raise _lost(restarted)
 
@@ -211,11 +238,24 @@ class _Execution:
             early = self._early.get(found.ref)
             if early is not None:
                 await early.done.wait()
-            data = early.data if early is not None and early.data is not None else await self._comfy.view(found.ref)
+            data = early.data if early is not None and early.data is not None else await self._view(found.ref)
             files.append(File(found.node, kind, found.ref.filename, mime, data))
         for index, (node, picture) in enumerate(self._frames):
             files.append(File(node, "image", f"frame_{index:05}.png", "image/png", picture))
         return Result(tuple(files), tuple(texts_in(entry.outputs)))
+
+    async def _view(self, ref: FileRef) -> bytes:
+        """A file of a prompt that ended: it was paid for, so a ComfyUI that is away for a moment is waited for."""
+        patience = Patience(self._comfy)
+        while True:
+            try:
+                return await self._comfy.view(ref)
+            except BackendUnavailable as failure:
+                await patience.bear(failure)
+            except OutputUnreadable:
+                if await self._comfy.history(self._run.prompt_id) is None:
+                    raise _lost(restarted=True) from None
+                raise
 
 
 async def _arrived(comfy: ComfyUI, prompt_id: str) -> bool:
@@ -223,22 +263,17 @@ async def _arrived(comfy: ComfyUI, prompt_id: str) -> bool:
 
     Absent is believed the second time: what was sent last may still be on its way.
     """
-    absent, gone_since = 0, time.monotonic()
+    absent, patience = 0, Patience(comfy)
     while absent < 2:
         try:
             if prompt_id in await comfy.queue() or await comfy.history(prompt_id) is not None:
                 return True
             absent += 1
+            patience.answered()
             await anyio.sleep(_ARRIVAL_SECONDS)
         except BackendUnavailable as failure:
-            if time.monotonic() - gone_since > comfy.timeouts.gone:
-                raise _gone(comfy.url) from failure
-            await anyio.sleep(1.0)
+            await patience.bear(failure)
     return False
-
-
-def _gone(url: str) -> BackendUnavailable:
-    return unavailable(url, "no answer for long", reached=True)
 
 
 def _lost(restarted: bool) -> Exception:

@@ -39,7 +39,8 @@ def kind_of(filename: str) -> tuple[str, str]:
 
 def _items(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:
     for node, reported in outputs.items():
-        for key, value in reported.items():
+        # A custom node may report anything.
+        for key, value in reported.items() if isinstance(reported, dict) else ():
             if key not in _IGNORED:
                 for item in cast(list[Any], value) if isinstance(value, list | tuple) else [value]:
                     yield node, key, item

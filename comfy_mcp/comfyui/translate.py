@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import httpx
 from websockets.exceptions import WebSocketException
 
-from comfy_mcp.errors import BackendError, BackendUnavailable
+from comfy_mcp.errors import BackendUnavailable
 
-__all__ = ["FOREIGN", "translated", "unavailable"]
+__all__ = ["FOREIGN", "translated", "unavailable", "understood"]
 
 FOREIGN: tuple[type[Exception], ...] = (
     httpx.HTTPError,
@@ -38,18 +38,37 @@ def translated(url: str) -> Generator[None]:
     """Turn foreign failures inside the block into ours.
 
     Raises:
-        BackendUnavailable: no connection, no answer in time, or a broken one.
-        BackendError: an answer that is not ComfyUI's.
+        BackendUnavailable: no connection, no answer in time, a broken one, or one that is not ComfyUI's.
     """
     try:
         yield
     except json.JSONDecodeError:
-        raise BackendError(
-            f"What answers at {url} is not ComfyUI.", hint="Check WORKBENCH_COMFYUI_URL; open it in a browser."
-        ) from None
+        raise _another(url) from None
     except FOREIGN as failure:
         never_sent = isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
         raise unavailable(url, _reason(failure), reached=not never_sent) from failure
+
+
+@contextmanager
+def understood(url: str) -> Generator[None]:
+    """Read an answer inside the block: one of another shape is not ComfyUI's, and says nothing about a job.
+
+    Raises:
+        BackendUnavailable: the answer has not the shape it should have.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as failure:
+        raise _another(url) from failure
+
+
+def _another(url: str) -> BackendUnavailable:
+    """A page for signing in, another program on the port: ComfyUI itself may be behind it or come back."""
+    return BackendUnavailable(
+        f"What answers at {url} is not ComfyUI.",
+        hint="Check WORKBENCH_COMFYUI_URL; open it in a browser.",
+        reached=True,
+    )
 
 
 def _reason(failure: Exception) -> str:

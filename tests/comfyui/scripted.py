@@ -16,6 +16,8 @@ import anyio
 import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -48,6 +50,9 @@ class Scripted:
     submitted: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     history: dict[str, Any] = field(default_factory=dict[str, Any])
     pending: list[str] = field(default_factory=list[str])
+    running: list[str] = field(default_factory=list[str])
+    failing: dict[str, list[Response | None]] = field(default_factory=dict[str, list[Response | None]])
+    asked: list[str] = field(default_factory=list[str])
     sockets: dict[str, WebSocket] = field(default_factory=dict[str, WebSocket])
     greeting: list[Any] = field(default_factory=list[Any])
 
@@ -112,7 +117,8 @@ def _app(server: Scripted) -> Starlette:
                     server.pending.remove(prompt_id)
             return Response()
         items: list[Any] = [[number, prompt_id, {}, {}, []] for number, prompt_id in enumerate(server.pending)]
-        return JSONResponse({"queue_running": items[:1], "queue_pending": items[1:]})
+        running: list[Any] = [[0, prompt_id, {}, {}, []] for prompt_id in server.running]
+        return JSONResponse({"queue_running": [*running, *items[:1]], "queue_pending": items[1:]})
 
     async def history(request: Request) -> Response:
         prompt_id = request.path_params["prompt_id"]
@@ -125,7 +131,10 @@ def _app(server: Scripted) -> Starlette:
         return Response(PNG, media_type="image/png")
 
     async def interrupt(request: Request) -> Response:
-        server.seen.append(f"interrupt {(await request.json()).get('prompt_id')}")
+        prompt_id = (await request.json()).get("prompt_id")
+        server.seen.append(f"interrupt {prompt_id}")
+        if prompt_id in server.running:
+            server.running.remove(prompt_id)
         return Response()
 
     async def cancel(request: Request) -> Response:
@@ -149,7 +158,15 @@ def _app(server: Scripted) -> Starlette:
         except (WebSocketDisconnect, RuntimeError):
             server.seen.append("closed")
 
+    async def in_front(request: Request, call_next: Any) -> Response:
+        """A proxy that answers in ComfyUI's place, where the test says so."""
+        route = request.url.path.split("/")[1]
+        server.asked.append(route)
+        instead = server.failing[route].pop(0) if server.failing.get(route) else None
+        return instead or await call_next(request)
+
     return Starlette(
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=in_front)],
         routes=[
             Route("/prompt", prompt, methods=["POST"]),
             Route("/queue", queue, methods=["GET", "POST"]),
@@ -158,7 +175,7 @@ def _app(server: Scripted) -> Starlette:
             Route("/interrupt", interrupt, methods=["POST"]),
             Route("/api/jobs/{prompt_id}/cancel", cancel, methods=["POST"]),
             WebSocketRoute("/ws", listen),
-        ]
+        ],
     )
 
 

@@ -1,0 +1,38 @@
+"""How long a job bears with a ComfyUI that does not answer."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+
+from comfy_mcp.comfyui.client import ComfyUI
+from comfy_mcp.comfyui.translate import unavailable
+from comfy_mcp.errors import BackendUnavailable
+
+__all__ = ["Patience"]
+
+_PAUSE_SECONDS = 1.0
+
+
+class Patience:
+    """Counts from the first failure after an answer."""
+
+    def __init__(self, comfy: ComfyUI) -> None:
+        self._comfy = comfy
+        self._since: float | None = None
+
+    def answered(self) -> None:
+        self._since = None
+
+    async def bear(self, failure: BackendUnavailable) -> None:
+        """Wait a moment before it is asked again.
+
+        Raises:
+            BackendUnavailable: it has been silent for `Timeouts.gone` seconds.
+        """
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since > self._comfy.timeouts.gone:
+            raise unavailable(self._comfy.url, "no answer for long", reached=True) from failure
+        await anyio.sleep(min(_PAUSE_SECONDS, self._comfy.timeouts.gone / 4))
