@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["Clock", "uptime"]
+__all__ = ["Clock", "boot", "uptime"]
 
 Clock = Callable[[], float]
 
@@ -19,3 +20,11 @@ def uptime() -> float:
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
+
+
+def boot() -> str:
+    """What this run of the machine is called, "" where it has no name: readings of another one mean nothing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

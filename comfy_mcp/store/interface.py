@@ -174,12 +174,14 @@ class JobStore(Protocol):
     async def adopt(self, *, everything: bool = False) -> Sequence[Job]:
         """Take over the running jobs whose lease ended, each under a new token, the attempt unchanged.
 
+        A takeover from a dispatcher that did not let go is counted.
+
         ``everything`` takes also those whose lease still runs: the caller knows that nobody else works.
         """
         ...
 
     async def expire(self) -> Sequence[str]:
-        """End the queued jobs that waited longer than they may; their ids."""
+        """End the queued jobs that never began and waited longer than they may; their ids."""
         ...
 
     async def cancel_requests(self) -> frozenset[str]:
@@ -195,6 +197,10 @@ class JobStore(Protocol):
 
         ``refund`` does not count the attempt: nothing was started.
         """
+        ...
+
+    async def let_go(self, held: Mapping[str, int]) -> None:
+        """These jobs, given with their tokens, go on without us and are anybody's: we end in good order."""
         ...
 
     async def finish(self, job: str, token: int, outcome: Outcome) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "heartbeat",
     "lane_of",
     "lease",
+    "let_go",
     "line",
     "queue",
     "rebase",
@@ -127,9 +128,12 @@ def heartbeat(db: sqlite3.Connection, held: Mapping[str, int], now: float) -> fr
 
 
 def adopt(db: sqlite3.Connection, lease_seconds: float, now: float, *, everything: bool) -> Sequence[str]:
-    """Take over running jobs; a heartbeat from the future was one before the machine started anew."""
+    """Take over running jobs; a heartbeat from the future was one before the machine started anew.
+
+    A job that its dispatcher let go of has none: nothing ended under it.
+    """
     found = db.execute(
-        "UPDATE job SET token = token + 1, takeovers = takeovers + 1, beat = ? WHERE state = 'running'"
+        "UPDATE job SET token = token + 1, takeovers = takeovers + (beat IS NOT NULL), beat = ? WHERE state = 'running'"
         " AND (? OR beat IS NULL OR beat > ? OR beat <= ?) RETURNING id",
         (now, everything, now, now - lease_seconds),
     )
@@ -138,8 +142,8 @@ def adopt(db: sqlite3.Connection, lease_seconds: float, now: float, *, everythin
 
 def expire(db: sqlite3.Connection, now: float) -> Sequence[str]:
     found = db.execute(
-        "UPDATE job SET state = 'expired', finished = ?, error = ? WHERE state = 'queued' AND since + expires_in < ?"
-        " RETURNING id",
+        "UPDATE job SET state = 'expired', finished = ?, error = ?"
+        " WHERE state = 'queued' AND started IS NULL AND since + expires_in < ? RETURNING id",
         (time.time(), rows.dump(_EXPIRED), now),
     )
     return [row["id"] for row in found]
@@ -148,22 +152,31 @@ def expire(db: sqlite3.Connection, now: float) -> Sequence[str]:
 def release(db: sqlite3.Connection, job: str, token: int, *, refund: bool) -> bool:
     query = (
         "UPDATE job SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,"
-        " finished = CASE WHEN cancel_requested THEN ? END, attempts = attempts - ?, progress = NULL, beat = NULL"
-        " WHERE id = ? AND token = ? AND state = 'running'"
+        " finished = CASE WHEN cancel_requested THEN ? END, attempts = attempts - ?, progress = NULL, beat = NULL,"
+        " started = CASE WHEN attempts > ? THEN started END WHERE id = ? AND token = ? AND state = 'running'"
     )
-    return db.execute(query, (time.time(), int(refund), job, token)).rowcount == 1
+    return db.execute(query, (time.time(), int(refund), int(refund), job, token)).rowcount == 1
+
+
+def let_go(db: sqlite3.Connection, held: Mapping[str, int]) -> None:
+    query = "UPDATE job SET beat = NULL WHERE id = ? AND token = ? AND state = 'running'"
+    db.executemany(query, held.items())
 
 
 def end(db: sqlite3.Connection, job: str, token: int, outcome: Outcome, now: float) -> sqlite3.Row | None:
-    """End a running job and learn from how long it took; its seq and owner, or None for a stale token."""
+    """End a running job and learn from how long it took; its seq and owner, or None for a stale token.
+
+    One that failed after somebody asked to cancel it is cancelled: nobody wants to hear why it failed.
+    """
+    cancelled = outcome.state is JobState.FAILED and _cancel_requested(db, job)
     row: sqlite3.Row | None = db.execute(
         "UPDATE job SET state = ?, finished = ?, outputs = ?, error = ?, warnings = ?, progress = NULL, beat = NULL"
         " WHERE id = ? AND token = ? AND state = 'running' RETURNING seq, owner, lane, run_from, takeovers",
         (
-            outcome.state,
+            JobState.CANCELLED if cancelled else outcome.state,
             time.time(),
             rows.dump(tuple(outcome.outputs)),
-            rows.dump(outcome.error) if outcome.error else None,
+            rows.dump(outcome.error) if outcome.error and not cancelled else None,
             rows.dump(tuple(outcome.warnings)),
             job,
             token,
@@ -178,6 +191,10 @@ def end(db: sqlite3.Connection, job: str, token: int, outcome: Outcome, now: flo
     return row
 
 
+def _cancel_requested(db: sqlite3.Connection, job: str) -> bool:
+    return db.execute("SELECT 1 FROM job WHERE id = ? AND cancel_requested", (job,)).fetchone() is not None
+
+
 def line(db: sqlite3.Connection, limit: int, now: float) -> Line:
     measured = (
         "lane ON lane.id = job.lane LEFT JOIN duration"
@@ -185,9 +202,15 @@ def line(db: sqlite3.Connection, limit: int, now: float) -> Line:
     )
     waiting = db.execute("SELECT id, lane, seq FROM job WHERE state = 'queued' ORDER BY seq LIMIT ?", (limit,))
     running = db.execute(f"SELECT backend, run_from, seconds FROM job JOIN {measured} WHERE job.state = 'running'")
-    seconds = db.execute("SELECT id, seconds FROM lane JOIN duration USING (template, model)")
+    now_waiting = queue(db, now)
+    lanes = json.dumps([lane.id for lane in now_waiting.lanes])
+    seconds = db.execute(
+        "SELECT id, seconds FROM lane JOIN duration USING (template, model)"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (lanes,),
+    )
     return Line(
-        queue(db, now),
+        now_waiting,
         [Waiting(row["id"], row["lane"], row["seq"]) for row in waiting],
         [(row["backend"], _left(row, now)) for row in running],
         {row["id"]: row["seconds"] for row in seconds},
@@ -204,7 +227,13 @@ def seconds_to_go(db: sqlite3.Connection) -> float:
     return _UNMEASURED_SECONDS if found is None else float(found)
 
 
-def rebase(db: sqlite3.Connection, now: float) -> None:
-    """After a restart of the machine waits start anew: nobody ages by a clock that was set back."""
-    db.execute("UPDATE job SET since = ? WHERE state = 'queued' AND since > ?", (now, now))
-    db.execute("UPDATE batch SET began = ? WHERE began > ?", (now, now))
+def rebase(db: sqlite3.Connection, now: float, boot: str) -> None:
+    """After a restart of the machine, or on another one, waits start anew: its clock began somewhere else.
+
+    Where ``boot`` is not known, readings from the future tell.
+    """
+    anew = db.execute("SELECT id FROM boot").fetchone()["id"] != boot
+    db.execute("UPDATE boot SET id = ?", (boot,))
+    db.execute("UPDATE job SET since = ? WHERE state IN ('queued', 'running') AND (? OR since > ?)", (now, anew, now))
+    db.execute("UPDATE job SET run_from = ? WHERE state = 'running' AND (? OR run_from > ?)", (now, anew, now))
+    db.execute("UPDATE batch SET began = ? WHERE ? OR began > ?", (now, anew, now))

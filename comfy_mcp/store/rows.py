@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pydantic_core
 from pydantic import TypeAdapter
@@ -24,8 +24,29 @@ _ASSET = TypeAdapter(Asset)
 
 
 def dump(value: Any) -> str:
-    """JSON of a plain type. Integers stay integers: a seed of 2**64-1 comes back as it was."""
-    return pydantic_core.to_json(value).decode()
+    """JSON of a plain type. Integers stay integers: a seed of 2**64-1 comes back as it was.
+
+    A character that no encoding has (half of a pair, as text models and file names can have) becomes "?".
+    """
+    try:
+        return pydantic_core.to_json(value).decode()
+    except pydantic_core.PydanticSerializationError:
+        return pydantic_core.to_json(_encodable(value)).decode()
+
+
+def _encodable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            told = cast(dict[Any, Any], value)
+            return {_encodable(key): _encodable(item) for key, item in told.items()}
+        case list() | tuple() | frozenset():
+            return [_encodable(item) for item in cast(list[Any], value)]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return _encodable(asdict(value))
+        case _:
+            return value
 
 
 def dump_progress(progress: Progress) -> str:

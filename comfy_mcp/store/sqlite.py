@@ -12,7 +12,7 @@ from uuid import uuid4
 from comfy_mcp.errors import Conflict, NotFound, Overloaded
 from comfy_mcp.jobs import Asset, Job, Progress
 from comfy_mcp.store import queueing, rows
-from comfy_mcp.store.clock import Clock, uptime
+from comfy_mcp.store.clock import Clock, boot, uptime
 from comfy_mcp.store.database import Database
 from comfy_mcp.store.interface import Choose, Idempotency, Line, Mode, NewJob, Outcome, QueueLimits
 
@@ -30,16 +30,19 @@ class SqliteStore:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: Path, *, limits: QueueLimits | None = None, clock: Clock = uptime
+        cls, path: Path, *, limits: QueueLimits | None = None, clock: Clock = uptime, machine: str | None = None
     ) -> AsyncGenerator[SqliteStore]:
         """Open or create the database at ``path``; closed at the end of the block.
+
+        ``machine`` names the run of the machine that ``clock`` is of.
 
         Raises:
             StorageUnavailable: the file cannot be opened, is damaged or is newer than this program.
         """
         async with Database.open(path) as database:
             store = cls(database, limits or QueueLimits(), clock)
-            await database.write(lambda db: queueing.rebase(db, clock()))
+            this = boot() if machine is None else machine
+            await database.write(lambda db: queueing.rebase(db, clock(), this))
             yield store
 
     async def enqueue(self, new: NewJob, idempotency: Idempotency | None = None) -> Job:
@@ -166,6 +169,9 @@ class SqliteStore:
 
     async def release(self, job: str, token: int, *, refund: bool = False) -> bool:
         return await self._database.write(lambda db: queueing.release(db, job, token, refund=refund))
+
+    async def let_go(self, held: Mapping[str, int]) -> None:
+        await self._database.write(lambda db: queueing.let_go(db, held))
 
     async def finish(self, job: str, token: int, outcome: Outcome) -> bool:
         def commit(db: sqlite3.Connection) -> bool:

@@ -17,14 +17,14 @@ LIMITS = QueueLimits(jobs=5, per_owner=5, lease=15.0)
 
 class Opener(Protocol):
     def __call__(
-        self, folder: Path, *, limits: QueueLimits = LIMITS, clock: Clock = uptime
+        self, folder: Path, *, limits: QueueLimits = LIMITS, clock: Clock = uptime, machine: str = "this"
     ) -> AbstractAsyncContextManager[JobStore]: ...
 
 
 def _sqlite(
-    folder: Path, *, limits: QueueLimits = LIMITS, clock: Clock = uptime
+    folder: Path, *, limits: QueueLimits = LIMITS, clock: Clock = uptime, machine: str = "this"
 ) -> AbstractAsyncContextManager[JobStore]:
-    return SqliteStore.open(folder / "jobs.sqlite3", limits=limits, clock=clock)
+    return SqliteStore.open(folder / "jobs.sqlite3", limits=limits, clock=clock, machine=machine)
 
 
 STORES: list[Opener] = [_sqlite]

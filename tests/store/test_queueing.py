@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from comfy_mcp.errors import Overloaded
-from comfy_mcp.jobs import Job, JobState
+from comfy_mcp.errors import ErrorRecord, Overloaded
+from comfy_mcp.jobs import Job, JobState, Output, Progress
 from comfy_mcp.store import JobStore, Mode, Outcome, Queue, QueueLimits, Start
 from llm_bridge.scheduling import Batch
 from tests.store.stores import STORES, Opener, Ticker, first, new_job
@@ -131,6 +131,96 @@ async def test_a_machine_that_started_anew_ends_leases_but_no_wait(opener: Opene
         assert [lane.waited for lane in (await store.line(10)).queue.lanes] == [0.0]
     async with opener(tmp_path, clock=Ticker(151.0)) as store:
         assert await store.expire() == [queued.id]
+
+
+async def test_another_machine_starts_every_wait_anew(opener: Opener, tmp_path: Path) -> None:
+    """Also one that has been up for longer: its readings are greater, and mean something else."""
+    async with opener(tmp_path, clock=Ticker(50.0), machine="old") as store:
+        await store.enqueue(new_job(expires_in=100))
+        job = await leased(store)
+        await store.enqueue(new_job(expires_in=100))
+    clock = Ticker(10_000.0)
+    async with opener(tmp_path, clock=clock, machine="new") as store:
+        assert await store.expire() == []
+        (adopted,) = await store.adopt(everything=True)
+        assert await store.release(job.id, adopted.token)
+        clock.now += 5.0
+        line = await store.line(10)
+        assert [lane.waited for lane in line.queue.lanes] == [5.0]
+        assert [batch.age for batch in line.queue.batches.values()] == [5.0]
+
+
+@pytest.mark.parametrize("now", [10.0, 20_000.0])
+async def test_a_job_that_runs_over_a_restart_of_the_machine_waits_from_then_on(
+    opener: Opener, tmp_path: Path, now: float
+) -> None:
+    async with opener(tmp_path, clock=Ticker(10_000.0)) as store:
+        await store.enqueue(new_job())
+        job = await leased(store)
+    clock = Ticker(now)
+    async with opener(tmp_path, clock=clock) as store:
+        (adopted,) = await store.adopt(everything=True)
+        assert await store.release(job.id, adopted.token)
+        clock.now += 5_000.0
+        waited = [lane.waited for lane in (await store.line(10)).queue.lanes]
+    assert waited == [5_000.0 + max(0.0, now - 10_000.0)]
+
+
+async def test_a_job_that_was_let_go_is_anybodys_and_nothing_ended_under_it(store: JobStore) -> None:
+    await store.enqueue(new_job())
+    job = await leased(store)
+    await store.let_go({job.id: job.token - 1, "unknown": 1})
+    assert await store.adopt() == []
+    await store.let_go({job.id: job.token})
+    (adopted,) = await store.adopt()
+    assert (adopted.id, adopted.takeovers) == (job.id, 0)
+
+
+async def test_a_job_that_began_does_not_expire_and_one_that_never_did_does(store: JobStore, clock: Ticker) -> None:
+    for refund in (False, True):
+        await store.enqueue(new_job(expires_in=60))
+        job = await leased(store)
+        clock.now += 300
+        await store.release(job.id, job.token, refund=refund)
+        assert await store.expire() == ([job.id] if refund else [])
+        assert (await store.get(job.id)).started is None or not refund
+        await store.cancel(job.id)
+
+
+async def test_a_job_that_fails_after_its_cancel_is_cancelled(store: JobStore) -> None:
+    for state, expected in ((JobState.FAILED, JobState.CANCELLED), (JobState.SUCCEEDED, JobState.SUCCEEDED)):
+        await store.enqueue(new_job())
+        job = await leased(store)
+        await store.cancel(job.id)
+        assert await store.finish(job.id, job.token, Outcome(state, error=ErrorRecord("timed_out", "Too late.")))
+        ended = await store.get(job.id)
+        assert ended.state is expected
+        assert (ended.error is None) == (expected is JobState.CANCELLED)
+
+
+async def test_what_no_encoding_has_is_stored_as_a_question_mark(store: JobStore) -> None:
+    await store.enqueue(new_job())
+    job = await leased(store)
+    odd, value = "half \ud800", {"a \udfff": ["b \ud800", 2**64 - 1, None]}
+    await store.record_progress(job.id, job.token, Progress(0.5, text=odd))
+    assert (await store.get(job.id)).progress.text == "half ?"
+    outcome = Outcome(
+        JobState.FAILED, outputs=[Output("1", "json", value)], error=ErrorRecord("x", odd), warnings=(odd,)
+    )
+    assert await store.finish(job.id, job.token, outcome)
+    ended = await store.get(job.id)
+    assert [output.value for output in ended.outputs] == [{"a ?": ["b ?", 2**64 - 1, None]}]
+    assert (ended.error and ended.error.message, ended.warnings) == ("half ?", ("half ?",))
+
+
+async def test_the_forecast_reads_only_lanes_that_wait(store: JobStore, clock: Ticker) -> None:
+    for template in ("a", "b"):
+        await store.enqueue(new_job(template=template))
+        job = await leased(store)
+        clock.now += 7.0
+        await store.finish(job.id, job.token, Outcome(JobState.SUCCEEDED))
+    await store.enqueue(new_job(template="b"))
+    assert list((await store.line(10)).seconds.values()) == [7.0]
 
 
 async def test_a_job_expires_only_while_it_waits(store: JobStore, clock: Ticker) -> None:

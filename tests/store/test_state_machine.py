@@ -39,7 +39,8 @@ class Known:
     attempts: int = 0
     assets: int = 0
     since: float = 0.0
-    beat: float = 0.0
+    beat: float | None = 0.0
+    takeovers: int = 0
     expires_in: float | None = None
     cancel: bool = False
 
@@ -145,7 +146,8 @@ class StoreMachine(RuleBasedStateMachine):
         assets = [picture(f"{lease[0]}-{lease[1]}")] if state is JobState.SUCCEEDED else []
         assert self._do(self.store.finish, *lease, Outcome(state, assets=assets)) is holds
         if holds:
-            known.state, known.assets = state, len(assets)
+            cancelled = known.cancel and state is JobState.FAILED
+            known.state, known.assets = JobState.CANCELLED if cancelled else state, len(assets)
 
     @rule(lease=leases, refund=st.booleans())
     def release(self, lease: tuple[str, int], refund: bool) -> None:
@@ -168,7 +170,9 @@ class StoreMachine(RuleBasedStateMachine):
         late = {
             job
             for job in self._in(JobState.QUEUED)
-            if (limit := self.known[job].expires_in) is not None and self._clock() - self.known[job].since > limit
+            if (limit := self.known[job].expires_in) is not None
+            and self._clock() - self.known[job].since > limit
+            and not self.known[job].attempts
         }
         assert set(self._do(self.store.expire)) == late
         for job in late:
@@ -179,15 +183,23 @@ class StoreMachine(RuleBasedStateMachine):
         silent = [
             job
             for job in self._in(JobState.RUNNING)
-            if everything or self._clock() - self.known[job].beat >= LIMITS.lease
+            if everything or (beat := self.known[job].beat) is None or self._clock() - beat >= LIMITS.lease
         ]
         adopted = self._do(self.store.adopt, everything=everything)
         assert {job.id for job in adopted} == set(silent)
         for job in silent:
-            self.known[job].token += 1
-            self.known[job].beat = self._clock()
+            known = self.known[job]
+            known.takeovers += known.beat is not None
+            known.token, known.beat = known.token + 1, self._clock()
+        assert all(job.takeovers == self.known[job.id].takeovers for job in adopted)
         taken: Any = multiple(*((job, self.known[job].token) for job in silent))
         return taken
+
+    @rule(lease=consumes(leases))
+    def let_go(self, lease: tuple[str, int]) -> None:
+        self._do(self.store.let_go, {lease[0]: lease[1]})
+        if self._holds(lease):
+            self.known[lease[0]].beat = None
 
     @rule(lease=consumes(leases))
     def forget_a_lease(self, lease: tuple[str, int]) -> None:
