@@ -9,10 +9,21 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -30,6 +41,15 @@ _URL = TypeAdapter(AnyHttpUrl)
 # In a variable a list is written with commas, in the file as a list.
 Names = Annotated[list[str], NoDecode]
 Folders = Annotated[list[Path], NoDecode]
+
+
+def _sendable(value: SecretStr) -> SecretStr:
+    if not (value.get_secret_value().isascii() and value.get_secret_value().isprintable()):
+        raise ValueError("has characters that no HTTP header can have")
+    return value
+
+
+Authorization = Annotated[SecretStr, AfterValidator(_sendable)]
 
 
 def settings_file() -> Path:
@@ -58,7 +78,7 @@ class BackendSettings(BaseModel):
     concurrency: int = Field(1, ge=1, le=16)
     card: str = Field("", max_length=64)
     tags: frozenset[str] = frozenset()
-    authorization: SecretStr | None = None
+    authorization: Authorization | None = None
 
 
 class Settings(BaseSettings):
@@ -69,7 +89,7 @@ class Settings(BaseSettings):
     comfyui_url: str = Field(
         "http://127.0.0.1:8188", description="Where ComfyUI answers. Several addresses are separated by commas."
     )
-    comfyui_authorization: SecretStr | None = Field(
+    comfyui_authorization: Authorization | None = Field(
         None, description="Sent as the Authorization header to comfyui_url, when a proxy in front of it asks for one."
     )
     data: Path = Field(
@@ -185,6 +205,11 @@ class Settings(BaseSettings):
             raise ValueError("two backends have the same name")
         return value
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _named_apart(self)
+        return self
+
     @field_validator("public_url")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:
@@ -232,7 +257,16 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
 
-RELOADED = ("backends", "comfyui_url", "concurrency", "job_timeout", "max_attempts", "max_queue", "max_queue_per_owner")
+RELOADED = (
+    "backends",
+    "comfyui_authorization",
+    "comfyui_url",
+    "concurrency",
+    "job_timeout",
+    "max_attempts",
+    "max_queue",
+    "max_queue_per_owner",
+)
 """What takes effect without a restart when the settings file changes."""
 
 
@@ -242,8 +276,28 @@ def reloaded(current: Settings, before: Settings) -> tuple[Settings, Settings]:
     What was given on the command line or in a variable stays. Raises SettingsError as `load_settings` does.
     """
     now = load_settings()
-    changed = {name: getattr(now, name) for name in RELOADED if getattr(now, name) != getattr(before, name)}
-    return current.model_copy(update=changed), now
+    changed = [name for name in RELOADED if _said(now, name) != _said(before, name)]
+    values = {name: getattr(now if name in changed else current, name) for name in Settings.model_fields}
+    # A key that was taken out of the file is as if it had never been there.
+    named = (current.model_fields_set - {*changed}) | (now.model_fields_set & {*changed})
+    settings = Settings.model_construct(named, **values)
+    try:
+        _named_apart(settings)
+    except ValueError as failure:
+        raise SettingsError(
+            f"The settings cannot be used together: {failure}.", hint="Give the backend another name."
+        ) from None
+    return settings, now
+
+
+def _named_apart(settings: Settings) -> None:
+    names = [backend.name for backend in settings.all_backends]
+    if len({*names}) < len(names):
+        raise ValueError("one of the backends has the name of one of comfyui_url: comfyui, comfyui-2, …")
+
+
+def _said(settings: Settings, name: str) -> object:
+    return name in settings.model_fields_set, getattr(settings, name)
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -261,7 +315,8 @@ def load_settings(**overrides: Any) -> Settings:
             f"The setting {key!r} cannot be used: {first['msg']}.",
             hint=f"Mend WORKBENCH_{key.upper()} or the settings file; settings.example.toml describes every key.",
         ) from None
-    except ValueError as failure:
+    except (ValueError, OSError) as failure:
+        failure = failure.strerror if isinstance(failure, OSError) else failure
         raise SettingsError(
             f"The settings cannot be read: {failure}.", hint="settings.example.toml shows the right form."
         ) from None

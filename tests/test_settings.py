@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from comfy_mcp.errors import SettingsError
-from comfy_mcp.settings import Settings, is_loopback, load_settings
+from comfy_mcp.settings import Settings, is_loopback, load_settings, reloaded
 from comfy_mcp.workbench.service import backends_of
 
 EXAMPLE = Path(__file__).parent.parent / "settings.example.toml"
@@ -160,3 +160,56 @@ def test_backends_that_cannot_be_used_are_refused(file: Path, text: str) -> None
     file.write_text(text)
     with pytest.raises(SettingsError, match="backends"):
         load_settings()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that even root cannot read")
+def test_a_file_that_may_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_SETTINGS", "/proc/self/mem")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings()
+
+
+@pytest.mark.parametrize("secret", ["Bearer tök", "Bearer a\nHost: b"])
+def test_a_secret_that_no_header_can_have_is_refused_without_being_shown(
+    file: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("WORKBENCH_COMFYUI_AUTHORIZATION", secret)
+    with pytest.raises(SettingsError, match="comfyui_authorization") as caught:
+        load_settings()
+    assert "Bearer" not in str(caught.value)
+
+
+def test_an_address_that_is_taken_out_of_the_file_is_gone(file: Path) -> None:
+    rest = '[[backends]]\nname = "b"\nurl = "http://b:2"\n'
+    file.write_text('comfyui_url = "http://a:1"\n' + rest)
+    before = load_settings()
+    file.write_text(rest)
+    now, _ = reloaded(before, before)
+    assert [backend.name for backend in now.all_backends] == ["b"]
+
+
+def test_an_option_stays_when_the_file_changes(file: Path) -> None:
+    file.write_text('comfyui_url = "http://a:1"\nmax_queue = 5\n')
+    before = load_settings()
+    current = load_settings(comfyui_url="http://option:1", port=9)
+    file.write_text('comfyui_url = "http://a:1"\nmax_queue = 6\ncomfyui_authorization = "Bearer new"\n')
+    now, _ = reloaded(current, before)
+    assert (now.comfyui_urls, now.port, now.max_queue) == (("http://option:1",), 9, 6)
+    assert now.comfyui_authorization is not None and now.comfyui_authorization.get_secret_value() == "Bearer new"
+
+
+def test_a_backend_may_not_have_the_name_of_a_plain_address(file: Path) -> None:
+    named = '[[backends]]\nname = "comfyui"\nurl = "http://b:2"\n'
+    file.write_text(named)
+    before = load_settings()
+    with pytest.raises(SettingsError, match="name"):
+        load_settings(comfyui_url="http://a:1")
+    file.write_text('comfyui_url = "http://a:1"\n' + named)
+    with pytest.raises(SettingsError, match="name"):
+        reloaded(before, before)
+    file.write_text(named.replace('"comfyui"', '"studio"'))
+    with_option = load_settings(comfyui_url="http://a:1")
+    before = load_settings()
+    file.write_text(named)
+    with pytest.raises(SettingsError, match="name"):
+        reloaded(with_option, before)
