@@ -124,7 +124,8 @@ def _on_card(
     kept = wanted
     if batch is not None:
         joining = [lane for lane in wanted if _joins(lane, batch, here)]
-        others = [lane for lane in wanted if lane not in joining]
+        joined = {lane.id for lane in joining}
+        others = [lane for lane in wanted if lane.id not in joined]
         admitted = _admitted(joining, others, batch, turns, policy)
         if admitted:
             return _go_on(_first(admitted, turns), batch, here, alone=not others)
@@ -159,7 +160,7 @@ def _admitted(
         # Who has nothing else in the batch may join it late, or another owner's many jobs would keep him out; as owners
         # take turns, that delays the end of the batch at most once for each of those jobs.
         owners = {lane.owner for lane in gated}
-        admitted = [lane for lane in joining if lane in gated or lane.owner not in owners] if gated else []
+        admitted = [lane for lane in joining if lane.oldest <= batch.gate or lane.owner not in owners] if gated else []
     if admitted and others and batch.age > policy.batch and _turn(others, turns) < _turn(admitted, turns):
         return []
     return admitted
@@ -176,7 +177,8 @@ def _first(lanes: Sequence[Lane], turns: Mapping[str, int]) -> Lane:
 def _go_on(lane: Lane, batch: Batch, here: Sequence[Server], *, alone: bool) -> _Choice | None:
     """``alone``: nobody waits for another model, so that a newcomer may move the gate and start the clock anew."""
     server = next(server for server in here if server.name == batch.server)
-    if server.running >= server.slots:
+    if server.running >= server.slots or any(other.running for other in here if other is not server):
+        # Another server still holds the card when it was taken out of the settings over its last jobs.
         return None
     begins = alone and lane.oldest > batch.gate
     return _Choice(False, server.running / server.slots, Run(lane.id, server.name, begins=begins))

@@ -6,6 +6,7 @@ Knows neither templates nor who asked. Used by dispatch and workbench.
 from comfy_mcp.backends.breaker import Breaker, Circuit
 from comfy_mcp.backends.comfyui import ComfyUIBackend
 from comfy_mcp.backends.interface import Backend, BackendConfig
-from comfy_mcp.backends.pool import Member, Pool
+from comfy_mcp.backends.member import Member
+from comfy_mcp.backends.pool import Pool
 
 __all__ = ["Backend", "BackendConfig", "Breaker", "Circuit", "ComfyUIBackend", "Member", "Pool"]

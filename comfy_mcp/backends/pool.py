@@ -9,76 +9,44 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from comfy_mcp.backends.breaker import Breaker, Circuit
+from comfy_mcp.backends.breaker import Circuit
 from comfy_mcp.backends.comfyui import ComfyUIBackend
 from comfy_mcp.backends.interface import Backend, BackendConfig
-from comfy_mcp.errors import BackendError, BackendUnavailable, WorkbenchError
+from comfy_mcp.backends.member import Member
+from comfy_mcp.errors import BackendError, BackendUnavailable, DatabaseUnavailable, WorkbenchError
 from comfy_mcp.store import Mode
 from comfy_mcp.tasks import background
 from comfy_mcp.workflows import ObjectInfo
 from llm_bridge.scheduling import Server
 
-__all__ = ["Member", "Pool"]
+__all__ = ["Pool"]
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 30.0
 _UNLOAD_SECONDS = 30.0
+_TIDY_SECONDS = 5.0
 
 Open = Callable[[BackendConfig], AbstractAsyncContextManager[Backend]]
 
 
-@dataclass(eq=False, slots=True)
-class Member:
-    """One backend with what is known of it. ``running`` attempts are ours."""
-
-    config: BackendConfig
-    backend: Backend
-    breaker: Breaker = field(default_factory=Breaker)
-    mode: Mode = Mode.ACTIVE
-    running: int = 0
-    leaving: bool = False
-    drained: bool = False
-    asked: bool = False
-    changed: anyio.Event = field(default_factory=anyio.Event)
-
-    @property
-    def name(self) -> str:
-        return self.config.name
-
-    def notice(self) -> None:
-        self.changed.set()
-
-    def server(self, names: frozenset[str]) -> Server:
-        """As the scheduling policy sees it."""
-        config = self.config
-        tags = frozenset(f"tag:{tag}" for tag in config.tags)
-        return Server(
-            name=config.name,
-            card=config.place,
-            offers=self.backend.offers(names) | tags,
-            slots=config.concurrency,
-            running=self.running,
-            open=self.mode is Mode.ACTIVE and not self.leaving and self.breaker.admits(self.running),
-        )
-
-
 class Pool:
-    """Make it with `open`. ``on_change`` is told when a backend came back or a card was freed."""
+    """Make it with `open`; nothing is asked of the backends before jobs are sent (`serve`) or checked."""
 
     def __init__(self, open_backend: Open, tasks: TaskGroup) -> None:
         self._open_backend, self._tasks = open_backend, tasks
         self._members: dict[str, Member] = {}
+        self._alive: list[Member] = []
+        self._modes: Mapping[str, Mode] = {}
         self._cards: dict[str, anyio.Lock] = {}
         self._changing = anyio.Lock()
-        self.on_change: Callable[[], None] = lambda: None
-        self.on_freed: Callable[[str], Awaitable[object]] | None = None
+        self._on_change: Callable[[], None] = lambda: None
+        self._on_freed: Callable[[str], Awaitable[object]] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -88,6 +56,15 @@ class Pool:
             pool = cls(open_backend, tasks)
             await pool.change(configs)
             yield pool
+
+    def serve(self, on_change: Callable[[], None], on_freed: Callable[[str], Awaitable[object]]) -> None:
+        """Jobs are sent from here, now that all that run are entered: find out what the backends have.
+
+        ``on_change`` is told when a backend came back, was added or was found to have more, ``on_freed`` that nothing
+        is known any more of what a card holds.
+        """
+        self._on_change, self._on_freed = on_change, on_freed
+        self.ask_what_they_have()
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -127,12 +104,16 @@ class Pool:
         for config in wanted.values():
             known = self._members.get(config.name)
             if known is None or known.leaving:
-                await self._tasks.start(self._live, config)
-        self.on_change()
+                try:
+                    await self._tasks.start(self._live, config)
+                except Exception:
+                    # One that cannot even be set up keeps nobody from the others.
+                    log.exception("%s cannot be used.", config.name)
+        self._on_change()
 
     def set_modes(self, modes: Mapping[str, Mode]) -> bool:
         """Pause, drain and resume as told; whether anything changed."""
-        changed = False
+        changed, self._modes = False, modes
         for member in self.members:
             mode = modes.get(member.name, Mode.ACTIVE)
             if mode is not member.mode:
@@ -143,15 +124,41 @@ class Pool:
     def enter(self, member: Member) -> None:
         """An attempt begins there."""
         member.running += 1
+        member.drained = False
 
-    def leave(self, member: Member) -> None:
-        """An attempt ended there."""
+    def leave(self, member: Member, ended: str | None) -> None:
+        """An attempt ended there; ``ended`` is its id when its outcome is on disk, and its record there is for nothing.
+
+        Not before: a restart finds the job by that record.
+        """
         member.running -= 1
+        if ended is not None:
+            member.ended.append(ended)
         member.notice()
 
+    async def tidy_up(self) -> None:
+        """Delete the backends' own records: many at once, since each is a request that an empty job would notice."""
+        for member in self.members:
+            await self._forget(member)
+
+    async def _forget(self, member: Member) -> None:
+        attempts, member.ended = member.ended, []
+        if not attempts:
+            return
+        try:
+            with anyio.move_on_after(_TIDY_SECONDS):
+                await member.backend.forget(attempts)
+        except WorkbenchError as failure:
+            log.info("%s keeps its own record of %d attempts: %s", member.name, len(attempts), failure)
+        except Exception:
+            log.exception("%s keeps its own record of %d attempts.", member.name, len(attempts))
+
     def servers(self, names: frozenset[str]) -> list[Server]:
-        """All backends as the scheduling policy sees them; safe to call from any thread."""
-        return [member.server(names) for member in self.members]
+        """All backends as the scheduling policy sees them; safe to call from any thread.
+
+        Those that leave are closed, and hold their cards while their last jobs run.
+        """
+        return [member.server(names) for member in tuple(self._alive) if member.running or not member.leaving]
 
     def ask_what_they_have(self) -> None:
         """Somebody waits, and nobody is known to take the job: look whether something was added."""
@@ -196,23 +203,29 @@ class Pool:
                 if other is not None and other.breaker.failure is None:
                     await self._unload(other)
 
-    async def _unload(self, member: Member) -> None:
+    async def _unload(self, member: Member) -> bool:
         try:
             with anyio.fail_after(_UNLOAD_SECONDS):
                 await member.backend.unload()
         except (WorkbenchError, TimeoutError) as failure:
             # Its memory may be gone with it; if not, the next job there says so in plain words.
             log.warning("%s does not unload its models: %s", member.name, failure)
+            return False
+        return True
 
     async def _live(self, config: BackendConfig, *, task_status: TaskStatus[None]) -> None:
         async with self._open_backend(config) as backend:
-            member = self._members[config.name] = Member(config, backend)
+            mode, asked = self._modes.get(config.name, Mode.ACTIVE), self._on_freed is not None
+            member = self._members[config.name] = Member(config, backend, mode=mode, asked=asked)
+            self._alive.append(member)
             task_status.started()
             while not (member.leaving and member.running == 0):
                 await self._look_after(member)
                 with anyio.move_on_after(self._patience(member)):
                     await member.changed.wait()
                 member.changed = anyio.Event()
+            await self._forget(member)
+            self._alive.remove(member)
             if self._members.get(config.name) is member:
                 del self._members[config.name]
 
@@ -226,11 +239,16 @@ class Pool:
             if member.breaker.seconds_to_probe == 0:
                 await member.backend.probe()
                 member.breaker.answered()
-                self.on_change()
+                member.asked = self._on_freed is not None
+                self._on_change()
             if member.asked and member.breaker.circuit is not Circuit.OPEN:
-                member.asked = False
                 if await member.backend.refresh():
-                    self.on_change()
+                    self._on_change()
+                member.asked = False
+            if member.mode is Mode.DRAINING and member.running == 0 and not member.drained:
+                await self._drain(member)
+        except DatabaseUnavailable:
+            log.exception("Of the card of %s it is not recorded that it is free.", member.name)
         except WorkbenchError as failure:
             if str(failure) != str(member.breaker.failure):
                 log.warning("%s cannot be used: %s", member.name, failure)
@@ -238,7 +256,9 @@ class Pool:
         except Exception:
             log.exception("%s answers nonsense.", member.name)
             member.breaker.unreachable(BackendError(f"What answers for {member.name} cannot be understood."))
-        if member.mode is Mode.DRAINING and member.running == 0 and not member.drained and self.on_freed is not None:
-            member.drained = True
-            await self._unload(member)
-            await self.on_freed(member.config.place)
+
+    async def _drain(self, member: Member) -> None:
+        if self._on_freed is not None:
+            done = await self._unload(member)
+            await self._on_freed(member.config.place)
+            member.drained = done

@@ -6,8 +6,10 @@ Owns what each failure means: the job failed, or it goes back to the queue. Neit
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import anyio
 
@@ -17,11 +19,15 @@ from comfy_mcp.errors import (
     BackendLost,
     BackendUnavailable,
     DatabaseUnavailable,
+    ExecutionFailed,
     InternalError,
     Interrupted,
+    InvalidParameter,
+    OutputUnreadable,
     StorageUnavailable,
     TimedOut,
     WorkbenchError,
+    WorkflowRejected,
 )
 from comfy_mcp.jobs import Asset, File, Job, JobState, Picture, Progress, Result, Run
 from comfy_mcp.store import JobStore, Outcome
@@ -32,6 +38,11 @@ log = logging.getLogger(__name__)
 
 _STORAGE_RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0, *(30.0,) * 18)
 """Ten minutes for a person to make room: what came out was paid for."""
+
+_JUDGED = (ExecutionFailed, InvalidParameter, OutputUnreadable, WorkflowRejected)
+"""Failures that only a backend that works can tell of."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -99,7 +110,8 @@ class Runner:
         except DatabaseUnavailable:
             raise
         except WorkbenchError as failure:
-            member.breaker.worked()
+            if isinstance(failure, _JUDGED):
+                member.breaker.worked()
             return failed(job, failure)
         except Exception:
             log.exception("Job %s hit a defect.", job.id)
@@ -128,7 +140,7 @@ class Runner:
         pictures = dict[str, Picture]()
         for upload in job.bound.uploads:
             asset = await self._store.asset(upload.asset)
-            pictures[upload.asset] = Picture(asset.name, await self._assets.read(asset))
+            pictures[upload.asset] = Picture(asset.name, await self._patiently(job, partial(self._assets.read, asset)))
         return pictures
 
     async def _kept(self, job: Job, result: Result) -> Outcome:
@@ -140,24 +152,32 @@ class Runner:
         return Outcome(JobState.SUCCEEDED, assets=assets, outputs=outputs, warnings=tuple(warnings))
 
     async def _keep(self, job: Job, index: int, file: File) -> Asset:
-        """Store one file; a full disk or an absent bucket is waited for.
+        fields = {"template": job.template, "seed": job.values.get("seed", 0), "job": job.id, "index": index}
+        return await self._patiently(job, partial(self._assets.keep, file.data, name_fields=fields))
+
+    async def _patiently(self, job: Job, work: Callable[[], Awaitable[T]]) -> T:
+        """Read or write a picture; a full disk or an absent bucket is waited for.
 
         Raises:
             Interrupted: somebody cancelled the job meanwhile.
         """
-        fields = {"template": job.template, "seed": job.values.get("seed", 0), "job": job.id, "index": index}
         for seconds in _STORAGE_RETRIES:
             try:
-                return await self._assets.keep(file.data, name_fields=fields)
+                return await work()
             except StorageUnavailable:
-                log.exception("The pictures of job %s cannot be stored; trying again in %s s.", job.id, seconds)
+                log.exception("The storage refuses the pictures of job %s; trying again in %s s.", job.id, seconds)
                 await anyio.sleep(seconds)
                 if job.id in await self._store.cancel_requests():
-                    raise Interrupted("The job was cancelled while its pictures could not be stored.") from None
-        return await self._assets.keep(file.data, name_fields=fields)
+                    raise Interrupted("The job was cancelled while the storage refused its pictures.") from None
+        return await work()
 
 
 def _wanted(job: Job, files: tuple[File, ...]) -> tuple[File, ...]:
     """What the workflow saves; its previews only when it saves nothing."""
-    saved = tuple(file for file in files if job.bound.graph[file.node]["class_type"] != "PreviewImage")
-    return saved or files
+
+    def previewed(file: File) -> bool:
+        # A node that was expanded from another is named after it: 4.0.0.1.
+        node = job.bound.graph.get(file.node) or job.bound.graph.get(file.node.partition(".")[0])
+        return node is not None and node["class_type"] == "PreviewImage"
+
+    return tuple(file for file in files if not previewed(file)) or files

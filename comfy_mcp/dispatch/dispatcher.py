@@ -6,8 +6,8 @@ Owns the running attempts and nothing durable: killed at any moment, the next di
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -17,9 +17,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from comfy_mcp.assets import Assets
-from comfy_mcp.backends import Member, Pool
+from comfy_mcp.backends import Pool
 from comfy_mcp.dispatch.attempt import Again, Attempt, Runner, failed
-from comfy_mcp.errors import DatabaseUnavailable, PoisonJob, WorkbenchError
+from comfy_mcp.errors import DatabaseUnavailable, InternalError, PoisonJob, WorkbenchError
 from comfy_mcp.jobs import Job, Progress
 from comfy_mcp.store import JobStore, Outcome, Queue, Start
 from comfy_mcp.watch import Board
@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 1.0
 _STORAGE_SECONDS = 1.0
-_TIDY_SECONDS = 5.0
+_STOP_SECONDS = 10.0
+_GOODBYE_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -66,23 +67,38 @@ class Dispatcher:
         self._policy = Policy()
         self._runner = Runner(store, assets, pool)
         self._running: dict[str, Attempt] = {}
-        self._committed: defaultdict[Member, list[str]] = defaultdict(list)
+        self._stopping: set[str] = set()
+        self._left: dict[str, int] = {}
 
     async def run(self) -> None:
         """Take up what an earlier dispatcher left running, then lease job after job."""
-        self._pool.on_change = self._board.post_work
-        self._pool.on_freed = self._store.forget_card
-        with self._board.watching_work() as work:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._heed_cancels)
-                await self._persistently(self._heed_modes)
-                tasks.start_soon(self._each_second)
-                self._take_up(await self._persistently(partial(self._store.adopt, everything=True)), tasks)
-                tasks.start_soon(self._keep_leases, tasks)
-                while True:
-                    if not await self._start_next(tasks):
-                        # The notice of a job that another process queued does not reach this board.
-                        await work.wait(_POLL_SECONDS)
+        try:
+            with self._board.watching_work() as work:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._heed_cancels, tasks)
+                    await self._persistently(self._heed_modes)
+                    self._take_up(await self._persistently(partial(self._store.adopt, everything=True)), tasks)
+                    self._pool.serve(self._board.post_work, self._store.forget_card)
+                    tasks.start_soon(self._again_and_again, _PROGRESS_SECONDS, self._each_second)
+                    tasks.start_soon(self._again_and_again, self._limits().beat, partial(self._keep_leases, tasks))
+                    while True:
+                        if not await self._start_next(tasks):
+                            # The notice of a job that another process queued does not reach this board.
+                            await work.wait(_POLL_SECONDS)
+        except anyio.get_cancelled_exc_class():
+            # What runs goes on for the next dispatcher, without counting as if we had died under it.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_GOODBYE_SECONDS), suppress(DatabaseUnavailable):
+                await self._store.let_go(self._left)
+            raise
+
+    async def _again_and_again(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        """What goes wrong once goes wrong for nobody's jobs."""
+        while True:
+            await anyio.sleep(seconds)
+            try:
+                await work()
+            except Exception:
+                log.exception("This is tried again in %s s.", seconds)
 
     async def _start_next(self, tasks: TaskGroup) -> bool:
         """Start the one job that the policy wants now; False when it wants none."""
@@ -123,22 +139,27 @@ class Dispatcher:
 
     async def _work(self, attempt: Attempt) -> None:
         self._board.post(attempt.job.id)
-        committed = False
+        ended = False
         try:
             with attempt.scope:
-                committed = await self._to_the_end(attempt)
-        except DatabaseUnavailable:
-            # The job stays "running" on disk; nobody renews its lease, so it is soon taken up again.
-            log.exception("Job %s cannot go on.", attempt.job.id)
+                try:
+                    ended = await self._to_the_end(attempt)
+                except DatabaseUnavailable:
+                    # The job stays "running" on disk; nobody renews its lease, so it is soon taken up again.
+                    log.exception("Job %s cannot go on.", attempt.job.id)
+                except Exception:
+                    log.exception("Job %s hit a defect.", attempt.job.id)
+                    ended = await self._finish(attempt, failed(attempt.job, InternalError()))
+        except anyio.get_cancelled_exc_class():
+            self._left[attempt.job.id] = attempt.job.token
+            raise
         finally:
             if self._running.get(attempt.job.id) is attempt:
                 del self._running[attempt.job.id]
             if attempt.member is not None:
-                self._pool.leave(attempt.member)
+                self._pool.leave(attempt.member, attempt.id if ended else None)
             self._board.forget(attempt.job.id)
             self._board.post_work()
-        if committed and attempt.member is not None:
-            self._committed[attempt.member].append(attempt.id)
 
     async def _to_the_end(self, attempt: Attempt) -> bool:
         """Whether the job ended; otherwise it is back in the queue, or somebody else's."""
@@ -154,6 +175,10 @@ class Dispatcher:
                 await self._persistently(partial(self._store.release, job.id, job.token, refund=outcome.refund))
                 return False
             outcome = failed(job, outcome.failure)
+        return await self._finish(attempt, outcome)
+
+    async def _finish(self, attempt: Attempt, outcome: Outcome) -> bool:
+        job = attempt.job
         if not await self._persistently(partial(self._store.finish, job.id, job.token, outcome)):
             log.warning("Attempt %s of job %s came too late and was not recorded.", attempt.id, job.id)
             return False
@@ -179,61 +204,34 @@ class Dispatcher:
             # One backend that answers nonsense stops nobody else's jobs.
             log.exception("Attempt %s is not stopped.", attempt.id)
 
-    async def _tidy_up(self) -> None:
-        """Delete the backends' own records: not before the outcome is on disk, since a restart finds the job by them.
-
-        Many at once, since each is a request that an empty job would notice.
-        """
-        committed, self._committed = self._committed, defaultdict(list)
-        for member, attempts in committed.items():
-            if member not in self._pool.members:
-                continue
-            try:
-                with anyio.move_on_after(_TIDY_SECONDS):
-                    await member.backend.forget(attempts)
-            except WorkbenchError as failure:
-                log.info("%s keeps its own record of %d attempts: %s", member.name, len(attempts), failure)
-            except Exception:
-                log.exception("%s keeps its own record of %d attempts.", member.name, len(attempts))
-
     def _progressed(self, attempt: Attempt, progress: Progress) -> None:
         attempt.progress = progress
         self._board.post_progress(attempt.job.id, progress)
 
     async def _keep_leases(self, tasks: TaskGroup) -> None:
         """Renew what is ours, stop what is not any more, take up what nobody renews, and end what waited too long."""
-        while True:
-            await anyio.sleep(self._limits().beat)
-            try:
-                held = {job: attempt.job.token for job, attempt in self._running.items()}
-                for job in await self._store.heartbeat(held) if held else ():
-                    if (attempt := self._running.get(job)) is not None and attempt.job.token == held[job]:
-                        attempt.scope.cancel()
-                self._take_up(await self._store.adopt(), tasks)
-                for job in await self._store.expire():
-                    self._board.post(job)
-            except DatabaseUnavailable:
-                log.exception("Leases are not renewed.")
+        held = {job: attempt.job.token for job, attempt in self._running.items()}
+        for job in await self._store.heartbeat(held) if held else ():
+            if (attempt := self._running.get(job)) is not None and attempt.job.token == held[job]:
+                attempt.scope.cancel()
+        self._take_up(await self._store.adopt(), tasks)
+        for job in await self._store.expire():
+            self._board.post(job)
 
     async def _each_second(self) -> None:
         """Record progress for those who watch from another process, heed what was paused from one, and tidy up."""
-        while True:
-            await anyio.sleep(_PROGRESS_SECONDS)
-            await self._tidy_up()
-            try:
-                await self._heed_modes()
-                for attempt in list(self._running.values()):
-                    if attempt.progress is not attempt.recorded:
-                        attempt.recorded = attempt.progress
-                        await self._store.record_progress(attempt.job.id, attempt.job.token, attempt.recorded)
-            except DatabaseUnavailable:
-                log.exception("Progress is not recorded.")
+        await self._pool.tidy_up()
+        await self._heed_modes()
+        for attempt in list(self._running.values()):
+            if attempt.progress is not attempt.recorded:
+                attempt.recorded = attempt.progress
+                await self._store.record_progress(attempt.job.id, attempt.job.token, attempt.recorded)
 
     async def _heed_modes(self) -> None:
         if self._pool.set_modes(await self._store.modes()):
             self._board.post_work()
 
-    async def _heed_cancels(self) -> None:
+    async def _heed_cancels(self, tasks: TaskGroup) -> None:
         """Stop the running jobs that somebody asked to cancel; repeated until each has ended.
 
         Repeated because a cancel can arrive before the prompt does, when ComfyUI has nothing to stop yet.
@@ -248,9 +246,17 @@ class Dispatcher:
                 except DatabaseUnavailable:
                     log.exception("Cancels are not read.")
                     continue
-                async with anyio.create_task_group() as stops:
-                    for job in asked & self._running.keys():
-                        stops.start_soon(self._stop, self._running[job])
+                for job in asked & self._running.keys() - self._stopping:
+                    self._stopping.add(job)
+                    tasks.start_soon(self._heed_cancel, self._running[job])
+
+    async def _heed_cancel(self, attempt: Attempt) -> None:
+        """In a task of its own: a backend that hangs keeps nobody else's job running."""
+        try:
+            with anyio.move_on_after(_STOP_SECONDS):
+                await self._stop(attempt)
+        finally:
+            self._stopping.discard(attempt.job.id)
 
 
 def _poison(job: Job) -> PoisonJob:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+
+from anyio import to_thread
 
 from comfy_mcp.backends import Pool
 from comfy_mcp.jobs import Job
@@ -13,7 +16,7 @@ from llm_bridge.scheduling import Policy
 __all__ = ["Places"]
 
 _FRESH_SECONDS = 1.0
-_FORESEEN = 200
+_FORESEEN = 100
 """How many waiting jobs are played forward; of those behind them only the number ahead is told."""
 
 
@@ -38,13 +41,17 @@ class Places:
         queue = line.queue
         names = frozenset[str]().union(*(lane.needs for lane in queue.lanes))
         servers = self._pool.servers(names)
-        self._places = forecast(
-            line.waiting,
-            queue.lanes,
-            servers,
-            queue.batches,
-            queue.turns,
-            policy=Policy(),
-            seconds=line.seconds,
-            left=line.running,
+        # In a thread: with hundreds of lanes it takes longer than anybody may keep the event loop.
+        self._places = await to_thread.run_sync(
+            partial(
+                forecast,
+                line.waiting,
+                queue.lanes,
+                servers,
+                queue.batches,
+                queue.turns,
+                policy=Policy(),
+                seconds=line.seconds,
+                left=line.running,
+            )
         )

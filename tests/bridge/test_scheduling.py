@@ -141,6 +141,11 @@ class TestSharedCard:
             1, "two", begins=True
         )
 
+    def test_a_batch_waits_for_a_server_that_still_holds_the_card(self) -> None:
+        leaving = server("leaving", running=1, open=False)
+        assert chosen([lane(1)], [server("one"), leaving], Batch("one", "a", 9)) is None
+        assert chosen([lane(1)], [server("one"), server("two")], Batch("one", "a", 9)) == Run(1, "one")
+
     def test_servers_take_turns_in_batches(self) -> None:
         pictures, texts = lane(1, "a", needs=["flux"]), lane(2, "l", needs=["llama"], waited=50.0)
         assert started([pictures, texts], [ONE, TWO], Batch("one", "a", 2)) == 1

@@ -29,6 +29,7 @@ class Bench:
     store: SqliteStore
     pool: Pool
     board: Board
+    assets: Assets
 
     async def queue(
         self,
@@ -69,7 +70,7 @@ async def bench(
         assets = Assets(sink_from_url("memory", folder), "{job}")
         dispatcher = Dispatcher(store, assets, pool, board, limits=lambda: allowed)
         tasks.start_soon(dispatcher.run)
-        yield Bench(store, pool, board)
+        yield Bench(store, pool, board, assets)
 
 
 async def until(true: Callable[[], bool]) -> None:

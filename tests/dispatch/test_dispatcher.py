@@ -155,7 +155,9 @@ async def test_a_backend_at_another_address_is_another_one(tmp_path: Path, log: 
 async def test_a_backend_that_answers_nonsense_stops_nobody_else(tmp_path: Path, log: list[str]) -> None:
     class Mad(Scripted):
         async def refresh(self) -> bool:
-            raise KeyError("queue_pending")
+            if self.running:
+                raise KeyError("queue_pending")
+            return False
 
         async def forget(self, attempts: Sequence[str]) -> None:
             raise RuntimeError("closed")
