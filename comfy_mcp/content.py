@@ -6,11 +6,12 @@ Owns the wording and the shape of answers, so that every tool speaks alike. Know
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
+from anyio import to_thread
+from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
 from comfy_mcp import images
 from comfy_mcp.errors import InternalError, WorkbenchError
@@ -19,17 +20,37 @@ from comfy_mcp.jobs import Asset, Job, JobState
 if TYPE_CHECKING:
     from comfy_mcp.workbench import Workbench
 
-__all__ = ["Budget", "describe_job", "error_result", "job_result", "job_status", "text_result"]
+__all__ = [
+    "Budget",
+    "asset_uri",
+    "describe_job",
+    "error_result",
+    "job_data",
+    "job_result",
+    "job_status",
+    "picture_blocks",
+    "text_result",
+]
 
 _SHOWN = ("seed", "steps", "cfg", "sampler", "scheduler", "denoise", "checkpoint", "diffusion_model", "lora")
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one answer may hold: ``inline_bytes`` of pictures before base64 (0: none), and how to link to the rest."""
+    """What one answer may hold, and how to link to the rest.
 
-    inline_bytes: int
+    ``picture_bytes`` is for one picture and ``answer_bytes`` for all, before base64 (0: none); ``side`` is the longer
+    side in pixels. ``blocks``: the originals are linked as blocks of their own too. ``structured``: the answer holds
+    the job as data as well, for those who draw it themselves.
+    """
+
     link: Callable[[Asset], str | None]
+    picture_bytes: int = 150_000
+    answer_bytes: int = 700_000
+    side: int | None = None
+    formats: tuple[str, ...] = ("image/webp", "image/jpeg")
+    blocks: bool = False
+    structured: bool = False
 
 
 def text_result(text: str) -> CallToolResult:
@@ -45,8 +66,9 @@ async def job_result(workbench: Workbench, job: Job, budget: Budget) -> CallTool
     """The answer for a job in any state: pictures when it succeeded, and otherwise what to do next."""
     if job.state is not JobState.SUCCEEDED:
         failed = job.state in (JobState.FAILED, JobState.EXPIRED)
-        return CallToolResult(content=[TextContent(text=_unfinished(workbench, job))], is_error=failed)
-    inline = await _inline(workbench, job, budget)
+        content: list[ContentBlock] = [TextContent(text=_unfinished(workbench, job))]
+        return CallToolResult(content=content, is_error=failed, structured_content=_structured(job, budget))
+    inline = await picture_blocks(workbench, job.assets, budget)
     lines = [describe_job(job)]
     lines += [f"{output.value}" for output in job.outputs if output.kind == "text"]
     lines += [f"Note: {warning}" for warning in job.warnings]
@@ -54,8 +76,44 @@ async def job_result(workbench: Workbench, job: Job, budget: Budget) -> CallTool
     lines += [f"Full size: {link}" for link in links]
     if len(inline) < len(job.assets):
         lines.append(f"{len(job.assets) - len(inline)} of {len(job.assets)} files are not shown here.")
-    content: list[ContentBlock] = [TextContent(text="\n".join(lines)), *inline]
-    return CallToolResult(content=content)
+    content = [TextContent(text="\n".join(lines)), *inline]
+    if budget.blocks:
+        content += [
+            ResourceLink(uri=asset_uri(asset), name=asset.name, mime_type=asset.mime, size=asset.size)
+            for asset in job.assets
+        ]
+    return CallToolResult(content=content, structured_content=_structured(job, budget))
+
+
+def asset_uri(asset: Asset) -> str:
+    """The address of a picture as a resource."""
+    return f"asset://{asset.id}"
+
+
+def job_data(job: Job) -> dict[str, Any]:
+    """A job as plain data, for resources and for apps."""
+    return {
+        "id": job.id,
+        "template": job.template,
+        "state": str(job.state),
+        "values": job.values,
+        "style": job.style,
+        "progress": {
+            "fraction": round(job.progress.fraction, 4),
+            "value": job.progress.value,
+            "maximum": job.progress.maximum,
+            "text": job_status(job),
+        },
+        "error": None if job.error is None else asdict(job.error),
+        "warnings": list(job.warnings),
+        "pictures": [
+            {"id": asset.id, "mime": asset.mime, "width": asset.width, "height": asset.height} for asset in job.assets
+        ],
+    }
+
+
+def _structured(job: Job, budget: Budget) -> dict[str, Any] | None:
+    return {"view": "result", "job": job_data(job)} if budget.structured else None
 
 
 def describe_job(job: Job) -> str:
@@ -111,19 +169,21 @@ def _unfinished(workbench: Workbench, job: Job) -> str:
             return f"Error: {job.error or InternalError().record}\njob {job.id}"
 
 
-async def _inline(workbench: Workbench, job: Job, budget: Budget) -> list[ImageContent]:
-    """The pictures that fit: the budget is shared evenly, so that four pictures are four smaller ones."""
-    pictures = [asset for asset in job.assets if asset.mime.startswith("image/")]
-    if not pictures or budget.inline_bytes <= 0:
+async def picture_blocks(workbench: Workbench, assets: Sequence[Asset], budget: Budget) -> list[ImageContent]:
+    """The pictures that fit: the budget is shared evenly, so that eight pictures are eight smaller ones."""
+    pictures = [asset for asset in assets if asset.mime.startswith("image/")]
+    if not pictures or budget.answer_bytes <= 0:
         return []
-    share = max(budget.inline_bytes // len(pictures), min(budget.inline_bytes, 20_000))
+    share = max(min(budget.picture_bytes, budget.answer_bytes // len(pictures)), min(budget.answer_bytes, 20_000))
     shown: list[ImageContent] = []
-    for asset in pictures[: budget.inline_bytes // share]:
+    for asset in pictures[: budget.answer_bytes // share]:
         try:
-            fitted = await images.fit(await workbench.read(asset), max_bytes=share)
+            fitted = await images.fit(
+                await workbench.read(asset), max_bytes=share, max_side=budget.side, mime_preference=budget.formats
+            )
         except WorkbenchError:
             # Too large to be made small, or expired: the link and the count tell of it.
             continue
-        data = base64.b64encode(fitted.data).decode("ascii")
-        shown.append(ImageContent(data=data, mime_type=fitted.mime))
+        data = await to_thread.run_sync(base64.b64encode, fitted.data)
+        shown.append(ImageContent(data=data.decode("ascii"), mime_type=fitted.mime))
     return shown

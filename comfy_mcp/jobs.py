@@ -24,6 +24,7 @@ __all__ = [
     "JobState",
     "Output",
     "Picture",
+    "Preset",
     "Progress",
     "Result",
     "Run",
@@ -60,7 +61,9 @@ class JobRequest:
     """What a front door asks for. ``values`` are as the person gave them: not yet validated.
 
     ``priority`` is -10 to 10. Only a backend with all ``tags`` runs it. ``expires_in`` is seconds until it is given up
-    when nobody could start it, None for the setting's.
+    when nobody could start it, None for the setting's. ``standing`` is what the person sends with every call, as text
+    by parameter. ``preset`` names one of the owner's; ``default_preset`` takes the one that stands for none. What is
+    ``free`` is left to the call by all but the administrator: a sweep goes over it.
     """
 
     template: str
@@ -70,6 +73,24 @@ class JobRequest:
     priority: int = 0
     tags: tuple[str, ...] = ()
     expires_in: float | None = None
+    standing: Mapping[str, str] = field(default_factory=dict[str, str])
+    preset: str | None = None
+    default_preset: bool = False
+    free: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A person's settings for one template. ``prefix``, ``suffix`` and ``negative`` go around every prompt."""
+
+    template: str
+    name: str
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    style: str | None = None
+    prefix: str = ""
+    suffix: str = ""
+    negative: str = ""
+    default: bool = False
 
 
 @dataclass(frozen=True, slots=True)

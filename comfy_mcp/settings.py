@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 from comfy_mcp.errors import SettingsError
+from comfy_mcp.profiles import PROFILES, profile_named
 
 __all__ = ["BackendSettings", "Settings", "is_loopback", "load_settings", "reloaded", "settings_file"]
 
@@ -139,17 +140,33 @@ class Settings(BaseSettings):
         description="Name of a picture when it is downloaded: {template} {seed} {date} {job} {index} {width} {height}.",
     )
 
-    wait: float = Field(
-        50.0, ge=0, le=3600, description="A chat gets the picture within this time, or else the id to ask for it later."
+    client: str | None = Field(
+        None, description="What chats are taken for, such as `librechat` or `jan`. Default: what they say they are."
     )
-    inline_bytes: int = Field(
-        700_000,
+    wait: float | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="A chat gets the picture within this time, or else the id to ask for it later. Default: 50, or "
+        "what is known of the chat.",
+    )
+    inline_bytes: int | None = Field(
+        None,
         ge=10_000,
         le=3_900_000,
-        description="Most bytes of pictures, before base64, inside one answer to a chat.",
+        description="Most bytes of pictures, before base64, inside one answer to a chat. Default: 150000 for one "
+        "picture, 700000 for several, or what is known of the chat.",
     )
     inline_images: Literal["auto", "never"] = Field(
         "auto", description="`never` answers with links only, for chats that show base64 as text."
+    )
+    abandoned: Literal["cancel", "keep"] = Field(
+        "cancel", description="What becomes of a job when the chat cancels its call or goes away for good."
+    )
+    forwarded_users: bool = Field(
+        False,
+        description="Whoever has the token is a chat that says which of its users asks (X-User-Id, "
+        "X-OpenWebUI-User-Id); each has jobs, pictures and presets of their own.",
     )
     job_timeout: float = Field(1800.0, gt=0, description="Longest time one job may run.")
     backend_gone: float = Field(
@@ -168,6 +185,10 @@ class Settings(BaseSettings):
     )
     concurrency: int = Field(1, ge=1, le=16, description="Jobs handed to one ComfyUI at a time.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="What is logged to stderr.")
+    locked: dict[str, dict[str, bool | int | float | str]] = Field(
+        default_factory=dict[str, dict[str, bool | int | float | str]],
+        description='Parameters that nobody else can set, by template; those of "*" hold for all.',
+    )
     backends: list[BackendSettings] = Field(
         default_factory=list[BackendSettings],
         description="Backends beside comfyui_url, or with more to say than an address.",
@@ -209,6 +230,13 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         _named_apart(self)
         return self
+
+    @field_validator("client")
+    @classmethod
+    def _profile(cls, value: str | None) -> str | None:
+        if value is not None and profile_named(value) is None:
+            raise ValueError(f"names no known chat; known: {', '.join(profile.name for profile in PROFILES)}")
+        return value
 
     @field_validator("public_url")
     @classmethod
@@ -263,6 +291,7 @@ RELOADED = (
     "comfyui_url",
     "concurrency",
     "job_timeout",
+    "locked",
     "max_attempts",
     "max_queue",
     "max_queue_per_owner",

@@ -5,12 +5,15 @@ The handshake is answered before the workbench is even imported: chats that star
 
 from __future__ import annotations
 
+import os
+
 import anyio
 import click
 from starlette.requests import Request
 
 from comfy_mcp.jobs import Asset
-from comfy_mcp.server.protocol import create_server
+from comfy_mcp.server.callers import standing_from
+from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.server.stdio import serve_stdio
 from comfy_mcp.tasks import background
 from comfy_mcp.tools.registry import Toolbox
@@ -30,14 +33,17 @@ async def _serve() -> None:
     late = _Late()
     async with background() as tasks:
         tasks.start_soon(late.open)
-        await serve_stdio(create_server(late.tools, _no_link))
+        own = {name: value for name, value in os.environ.items() if name.startswith("COMFY_")}
+        server = WorkbenchServer(late.tools, _no_link, standing_from(own))
+        tasks.start_soon(server.changes.watch, late.opened)
+        await serve_stdio(server)
 
 
 class _Late:
     """The toolbox, made when it is first asked for, or when the handshake is surely over."""
 
     def __init__(self) -> None:
-        self._wanted, self._opened = anyio.Event(), anyio.Event()
+        self._wanted, self.opened = anyio.Event(), anyio.Event()
         self._toolbox: Toolbox | None = None
 
     async def open(self) -> None:
@@ -49,12 +55,12 @@ class _Late:
 
         async with Workbench.open(load_settings()) as workbench:
             self._toolbox = toolbox(workbench)
-            self._opened.set()
+            self.opened.set()
             await anyio.sleep_forever()
 
     async def tools(self) -> Toolbox:
         self._wanted.set()
-        await self._opened.wait()
+        await self.opened.wait()
         assert self._toolbox is not None
         return self._toolbox
 

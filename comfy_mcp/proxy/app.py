@@ -23,10 +23,11 @@ from comfy_mcp.errors import InternalError, Overloaded, SettingsError, Workbench
 from comfy_mcp.proxy.guard import Guard, Rules, failure_body
 from comfy_mcp.proxy.jobs import router
 from comfy_mcp.proxy.links import Links
-from comfy_mcp.server.protocol import create_server
+from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.server.sessions import Sessions
 from comfy_mcp.settings import Settings, is_loopback
 from comfy_mcp.signing import Signer
+from comfy_mcp.tasks import background
 from comfy_mcp.tools.registry import Toolbox
 from comfy_mcp.tools.toolbox import toolbox
 from comfy_mcp.workbench import Workbench
@@ -58,11 +59,13 @@ def create_app(workbench: Workbench) -> ASGIApp:
     async def open_tools() -> Toolbox:
         return tools
 
-    mcp = Sessions(create_server(open_tools, links.public), signer, max_body=settings.max_body)
+    server = WorkbenchServer(open_tools, links.public)
+    mcp = Sessions(server, signer, max_body=settings.max_body)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with mcp.run():
+        async with mcp.run(), background() as tasks:
+            tasks.start_soon(server.changes.watch)
             yield
 
     app = FastAPI(

@@ -7,28 +7,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
-from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel import Server
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.shared.exceptions import MCPError
-from starlette.requests import Request
 
 import comfy_mcp
-from comfy_mcp.content import Budget, error_result
+from comfy_mcp.apps import MIME
+from comfy_mcp.content import error_result
 from comfy_mcp.errors import InternalError, WorkbenchError
-from comfy_mcp.jobs import Asset, Job
+from comfy_mcp.jobs import Job
+from comfy_mcp.server.asking import Answers, ask_for_missing
+from comfy_mcp.server.callers import APPS, Context, Link, caller_of, shows_apps
+from comfy_mcp.server.changes import Changes
+from comfy_mcp.server.prompts import Prompts
+from comfy_mcp.server.resources import Resources
 from comfy_mcp.tools.registry import Caller, Tool, Toolbox
 
-__all__ = ["Link", "create_server"]
+__all__ = ["Link", "WorkbenchServer"]
 
 log = logging.getLogger(__name__)
 
-Context = ServerRequestContext[Any]
-Link = Callable[[Asset, Request | None], str | None]
-"""Where a browser finds a picture, given the HTTP request that asked, if one did; None when nothing listens."""
-
+_MOST_COMPLETIONS = 100
 _INSTRUCTIONS = (
     "Tools that paint with the person's own ComfyUI. Every parameter but the prompt has a good default: leave out what "
     "the person did not ask for. An answer holds the picture and a job id; give that id as `image` to change the "
@@ -36,41 +39,88 @@ _INSTRUCTIONS = (
 )
 
 
-def create_server(open_tools: Callable[[], Awaitable[Toolbox]], link: Link) -> Server[Any]:
+class WorkbenchServer(Server[Any]):
     """A server for any transport and any number of connections.
 
-    The handshake needs no tools, so ``open_tools`` is awaited only by what does.
+    The handshake needs no tools, so ``open_tools`` is awaited only by what does. ``standing`` is what the person set
+    in the variables of this process. ``changes.watch`` must run for chats to be told of changes.
     """
-    opened: list[Toolbox] = []
 
-    async def all_tools() -> Toolbox:
-        if not opened:
-            opened.append(await open_tools())
-        return opened[0]
+    def __init__(
+        self, open_tools: Callable[[], Awaitable[Toolbox]], link: Link, standing: Mapping[str, str] | None = None
+    ) -> None:
+        self._open_tools, self._link, self._standing = open_tools, link, standing or {}
+        self._opened: Toolbox | None = None
+        self.changes = Changes(self._tools)
+        self._resources, self._prompts = Resources(self._tools), Prompts(self._tools)
+        super().__init__(
+            "comfyui-workbench",
+            version=comfy_mcp.__version__,
+            title="ComfyUI workbench",
+            instructions=_INSTRUCTIONS,
+            icons=[types.Icon(src=_ICON, mime_type="image/svg+xml", sizes=["any"])],
+            get_tool_input_schema=self._schema,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_resources=self._resources.list,
+            on_list_resource_templates=self._resources.templates,
+            on_read_resource=self._resources.read,
+            on_subscribe_resource=self.changes.subscribe,
+            on_unsubscribe_resource=self.changes.unsubscribe,
+            on_subscriptions_listen=self.changes.listen,
+            on_list_prompts=self._prompts.list,
+            on_get_prompt=self._prompts.get,
+            on_completion=self._complete,
+        )
+        self.extensions[APPS] = {"mimeTypes": [MIME]}
 
-    async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.listed for tool in (await all_tools()).listed()])
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """As the SDK makes them, and with the promise that a changed list of tools is told of."""
+        told = notification_options or NotificationOptions(tools_changed=True)
+        return super().create_initialization_options(told, experimental_capabilities, extensions)
 
-    async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        tools = await all_tools()
+    async def _tools(self) -> Toolbox:
+        if self._opened is None:
+            self._opened = await self._open_tools()
+        return self._opened
+
+    async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        tools, apps = await self._tools(), shows_apps(ctx)
+        self.changes.meet(ctx)
+        return types.ListToolsResult(tools=[tool.listed(apps=apps) for tool in tools.listed(apps=apps)])
+
+    async def _call_tool(
+        self, ctx: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        tools = await self._tools()
         tool = tools.find(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name[:64]!r}.")
-        return await _answer(tools, tool, _caller(tools, link, ctx), params.arguments or {})
+        answered = await ask_for_missing(ctx, tool, params.arguments or {})
+        if not isinstance(answered, Answers):
+            return answered
+        caller = caller_of(tools.workbench.settings, self._link, ctx, self._standing)
+        return await _answer(tools, tool, replace(caller, on_change=_reporter(ctx)), answered.arguments)
 
-    def schema(name: str) -> Mapping[str, Any] | None:
-        tool = opened[0].find(name) if opened else None
+    def _schema(self, name: str) -> Mapping[str, Any] | None:
+        tool = self._opened.find(name) if self._opened else None
         return None if tool is None else tool.schema
 
-    return Server(
-        "comfyui-workbench",
-        version=comfy_mcp.__version__,
-        title="ComfyUI workbench",
-        instructions=_INSTRUCTIONS,
-        get_tool_input_schema=schema,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-    )
+    async def _complete(self, ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        begun = params.argument.value
+        if isinstance(params.ref, types.PromptReference):
+            found = await self._prompts.values(ctx, params.ref.name, params.argument.name, begun)
+        else:
+            found = await self._resources.names(ctx, str(params.ref.uri), begun)
+        shown = list(found[:_MOST_COMPLETIONS])
+        return types.CompleteResult(
+            completion=types.Completion(values=shown, total=len(found), has_more=len(found) > len(shown))
+        )
 
 
 async def _answer(tools: Toolbox, tool: Tool, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
@@ -81,13 +131,6 @@ async def _answer(tools: Toolbox, tool: Tool, caller: Caller, arguments: Mapping
     except Exception:
         log.exception("The tool %s hit a defect.", tool.name)
         return error_result(InternalError())
-
-
-def _caller(tools: Toolbox, link: Link, ctx: Context) -> Caller:
-    settings = tools.workbench.settings
-    inline = settings.inline_bytes if settings.inline_images == "auto" else 0
-    budget = Budget(inline, lambda asset: link(asset, ctx.request))
-    return Caller(owner="local", wait=settings.wait, budget=budget, on_change=_reporter(ctx))
 
 
 def _reporter(ctx: Context) -> Callable[[Job], Awaitable[None]]:
@@ -104,3 +147,10 @@ def _reporter(ctx: Context) -> Callable[[Job], Awaitable[None]]:
             await ctx.session.report_progress(progress.fraction, 1.0, step)
 
     return report
+
+
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' "
+    "rx='7' fill='%23345'/%3E%3Cpath d='M6 24 13 13l5 7 3-4 5 8z' fill='%23fc6'/%3E%3Ccircle cx='22' cy='10' r='3' "
+    "fill='%23fc6'/%3E%3C/svg%3E"
+)

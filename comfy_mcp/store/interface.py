@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from comfy_mcp.errors import ErrorRecord
 from comfy_mcp.jobs import Asset, BoundWorkflow, Job, JobState, Output, Progress
@@ -217,6 +217,22 @@ class JobStore(Protocol):
 
     async def set_mode(self, backend: str, mode: Mode) -> None:
         """Pause, drain or resume a backend."""
+        ...
+
+    async def keep_record(self, owner: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a JSON object under this name, in the place of an earlier one."""
+        ...
+
+    async def record(self, owner: str, kind: str, name: str) -> Mapping[str, Any] | None:
+        """The object that is kept under this name, or None."""
+        ...
+
+    async def records(self, owner: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
+        """All objects of a kind, by name."""
+        ...
+
+    async def drop_record(self, owner: str, kind: str, name: str) -> bool:
+        """Whether there was one."""
         ...
 
     async def add_asset(self, owner: str, asset: Asset) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from comfy_mcp.errors import Conflict, NotFound, Overloaded
@@ -198,6 +200,32 @@ class SqliteStore:
                 db.execute("INSERT INTO mode (backend, mode) VALUES (?, ?)", (backend, mode))
 
         await self._database.write(update)
+
+    async def keep_record(self, owner: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
+        query = "INSERT OR REPLACE INTO record (owner, kind, name, value) VALUES (?, ?, ?, ?)"
+        text = rows.dump(dict(value))
+        await self._database.write(lambda db: db.execute(query, (owner, kind, name, text)))
+
+    async def record(self, owner: str, kind: str, name: str) -> Mapping[str, Any] | None:
+        query = "SELECT value FROM record WHERE owner = ? AND kind = ? AND name = ?"
+
+        def select(db: sqlite3.Connection) -> Mapping[str, Any] | None:
+            row = db.execute(query, (owner, kind, name)).fetchone()
+            return None if row is None else json.loads(row["value"])
+
+        return await self._database.read(select)
+
+    async def records(self, owner: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
+        query = "SELECT name, value FROM record WHERE owner = ? AND kind = ? ORDER BY name"
+
+        def select(db: sqlite3.Connection) -> Mapping[str, Mapping[str, Any]]:
+            return {row["name"]: json.loads(row["value"]) for row in db.execute(query, (owner, kind))}
+
+        return await self._database.read(select)
+
+    async def drop_record(self, owner: str, kind: str, name: str) -> bool:
+        query = "DELETE FROM record WHERE owner = ? AND kind = ? AND name = ?"
+        return await self._database.write(lambda db: db.execute(query, (owner, kind, name)).rowcount == 1)
 
     async def add_asset(self, owner: str, asset: Asset) -> None:
         await self._database.write(lambda db: _insert_asset(db, owner, asset))

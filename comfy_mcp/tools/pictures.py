@@ -8,12 +8,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import mcp_types as types
 from anyio import to_thread
 
+from comfy_mcp.content import text_result
 from comfy_mcp.errors import InvalidImage, InvalidParameter
+from comfy_mcp.tools.arguments import schema, text_of
+from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.workbench import Workbench
 
-__all__ = ["with_uploads"]
+__all__ = ["UPLOAD_IMAGE", "with_uploads"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII)
@@ -50,3 +54,23 @@ def _decode(text: str) -> bytes:
         raise InvalidImage(
             "This is neither an id nor base64.", hint="Give the id of an earlier job, or the picture as base64."
         ) from failure
+
+
+async def _upload_image(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
+    given = text_of(arguments, "image")
+    try:
+        if _ID.fullmatch(given):
+            asset = await workbench.picture(given, caller.owner)
+        else:
+            asset = await workbench.upload(await to_thread.run_sync(_decode, given), caller.owner)
+    except InvalidImage as failure:
+        raise InvalidParameter("image", f"image: {failure.message}", hint=failure.hint) from failure
+    return text_result(f"picture {asset.id}: {asset.width}×{asset.height}. Give this id as `image`.")
+
+
+UPLOAD_IMAGE = Tool(
+    name="upload_image",
+    description="Keep a picture for later calls and get its id.",
+    schema=schema(image={"type": "string", "description": "Job id, picture id or base64."}),
+    run=_upload_image,
+)

@@ -5,6 +5,7 @@ Owns names, schemas and the byte budget of the list. Knows nothing of transports
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
 
+from comfy_mcp.apps import PAGE_URI
 from comfy_mcp.content import Budget
 from comfy_mcp.jobs import Job
 
@@ -27,12 +29,17 @@ async def _nobody_listens(job: Job) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: ``wait`` seconds of patience, the budget of the answer, and who wants to hear of progress."""
+    """Who calls: ``wait`` seconds of patience, the budget of the answer, and who wants to hear of progress.
+
+    ``standing`` is what the person sends with every call, by parameter; ``preset`` the one they chose for good.
+    """
 
     owner: str
     wait: float
     budget: Budget
     on_change: Callable[[Job], Awaitable[None]] = _nobody_listens
+    standing: Mapping[str, str] = field(default_factory=dict[str, str])
+    preset: str | None = None
 
 
 Run = Callable[["Workbench", Caller, Mapping[str, Any]], Awaitable[types.CallToolResult]]
@@ -40,7 +47,10 @@ Run = Callable[["Workbench", Caller, Mapping[str, Any]], Awaitable[types.CallToo
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """``schema`` is the JSON Schema of the arguments; ``run`` checks them itself and raises WorkbenchError."""
+    """``schema`` is the JSON Schema of the arguments; ``run`` checks them itself and raises WorkbenchError.
+
+    ``shown`` tools answer with something that the app draws; those that are ``for_apps`` are of no use without it.
+    """
 
     name: str
     description: str
@@ -48,19 +58,30 @@ class Tool:
     run: Run
     read_only: bool = False
     title: str | None = None
+    shown: bool = False
+    for_apps: bool = False
 
-    @property
-    def listed(self) -> types.Tool:
-        hints = types.ToolAnnotations(read_only_hint=True) if self.read_only else None
+    def listed(self, *, apps: bool = False) -> types.Tool:
+        """As the chat sees it. ``apps``: it shows pages of ours."""
+        told: dict[str, Any] = {"ui": {"resourceUri": PAGE_URI}, "ui/resourceUri": PAGE_URI}
         return types.Tool(
-            name=self.name, title=self.title, description=self.description, input_schema=self.schema, annotations=hints
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=self.schema,
+            annotations=types.ToolAnnotations(read_only_hint=True) if self.read_only else None,
+            _meta=told if apps and self.shown else None,
         )
 
 
 def wire_size(tool: Tool) -> int:
     """Bytes of the tool in a tools/list answer, with the comma that separates it from the next."""
-    listed = tool.listed.model_dump(by_alias=True, exclude_none=True, mode="json")
-    return len(json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()) + 1
+    return len(_wire(tool)) + 1
+
+
+def _wire(tool: Tool) -> bytes:
+    listed = tool.listed().model_dump(by_alias=True, exclude_none=True, mode="json")
+    return json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @dataclass(slots=True)
@@ -70,8 +91,9 @@ class Toolbox:
     workbench: Workbench
     general: Mapping[str, Tool]
     from_template: Callable[[Workbench, str], Tool]
-    _seen: tuple[int, int] = (0, 0)
+    _seen: tuple[object, ...] = ()
     _listed: list[Tool] = field(default_factory=list[Tool])
+    _fingerprint: bytes = b""
 
     def find(self, name: str) -> Tool | None:
         """The tool of this name. Every template can be called, also one that the list has no room for."""
@@ -81,17 +103,27 @@ class Toolbox:
             return self.from_template(self.workbench, name)
         return None
 
-    def listed(self) -> list[Tool]:
+    def listed(self, *, apps: bool = False) -> list[Tool]:
         """The general tools, the pinned templates, then the others, until `tools_bytes` is used up."""
-        # Both are replaced as a whole when they change, so identity is enough to know that nothing did.
-        seen = (id(self.workbench.catalogue), id(self.workbench.known_info))
-        if seen != self._seen:
+        self._look()
+        return [tool for tool in self._listed if apps or not tool.for_apps]
+
+    def fingerprint(self) -> bytes:
+        """Changes when the list does."""
+        self._look()
+        return self._fingerprint
+
+    def _look(self) -> None:
+        # Each is replaced as a whole when it changes, so identity is enough to know that nothing did.
+        seen = (self.workbench.catalogue, self.workbench.known_info, self.workbench.settings)
+        if len(self._seen) != len(seen) or any(now is not then for now, then in zip(seen, self._seen, strict=True)):
             self._seen, self._listed = seen, self._choose()
-        return self._listed
+            self._fingerprint = hashlib.sha256(b"".join(map(_wire, self._listed))).digest()
 
     def _choose(self) -> list[Tool]:
         chosen = list(self.general.values())
-        room = self.workbench.settings.tools_bytes - sum(map(wire_size, chosen)) - len('{"tools":[]}')
+        plain = sum(wire_size(tool) for tool in chosen if not tool.for_apps)
+        room = self.workbench.settings.tools_bytes - plain - len('{"tools":[]}')
         for name in self._preferred():
             tool = self.from_template(self.workbench, name)
             size = wire_size(tool)
@@ -101,7 +133,7 @@ class Toolbox:
         return chosen
 
     def _preferred(self) -> list[str]:
-        """Pinned first, then the person's own, then the shipped ones that nobody pinned are left to `run_template`."""
+        """Pinned first, then the person's own; the shipped ones that nobody pinned are left to `run_template`."""
         catalogue, pinned = self.workbench.catalogue, self.workbench.settings.tools
         own = [name for name, template in catalogue.templates.items() if not template.shipped]
         return list(dict.fromkeys([name for name in pinned if name in catalogue.templates] + sorted(own)))

@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from comfy_mcp.backends import Pool
 from comfy_mcp.errors import InvalidParameter, MissingModel, MissingNode, NotFound, WorkbenchError
-from comfy_mcp.jobs import JobRequest
+from comfy_mcp.jobs import Asset, JobRequest
 from comfy_mcp.store import Idempotency, JobStore, NewJob
+from comfy_mcp.workbench.settling import Settled, settled
 from comfy_mcp.workflows import Catalogue, ObjectInfo, Style, Template, bind, check, needs_of
 
-__all__ = ["MOST_PRIORITY", "accepted", "idempotency"]
+__all__ = ["MOST_PRIORITY", "Accepting", "idempotency", "picture_named"]
 
 MOST_PRIORITY = 10
 
@@ -27,50 +29,75 @@ def idempotency(request: JobRequest, key: str) -> Idempotency:
     return Idempotency(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
 
 
-async def accepted(request: JobRequest, catalogue: Catalogue, store: JobStore, pool: Pool, expires_in: float) -> NewJob:
-    """The job as it will run; raises as `Workbench.submit` does. ``expires_in`` is what holds when it names none."""
-    template = catalogue.get(request.template)
-    style = catalogue.style(request.style) if request.style else None
-    _check_schedule(request, pool)
-    values = await _own_pictures(template, request, store)
-    try:
-        return _bound(request, template, values, style, await pool.object_infos(), expires_in)
-    except (InvalidParameter, MissingModel, MissingNode):
-        # A model or a node pack may have been added since ComfyUI was asked.
-        return _bound(request, template, values, style, await pool.object_infos(fresh=True), expires_in)
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """What requests are judged by; ``expires_in`` holds for those that name none."""
 
+    catalogue: Catalogue
+    store: JobStore
+    pool: Pool
+    expires_in: float
+    locked: Mapping[str, Mapping[str, Any]]
 
-def _bound(
-    request: JobRequest,
-    template: Template,
-    values: Mapping[str, Any],
-    style: Style | None,
-    infos: list[ObjectInfo],
-    expires_in: float,
-) -> NewJob:
-    """Bound for the first ComfyUI that could run it; what the first one refused is told when none can."""
-    refusal: WorkbenchError | None = None
-    for info in infos:
+    async def accepted(self, request: JobRequest) -> NewJob:
+        """The job as it will run; raises as `Workbench.submit` does."""
+        template = self.catalogue.get(request.template)
+        _check_schedule(request, self.pool)
+        told = await settled(template, request, self.store, self.locked)
+        told.values = await _own_pictures(template, told.values, request.owner, self.store)
+        while True:
+            try:
+                return await self._bound(request, template, told)
+            except InvalidParameter as failure:
+                if not told.without(failure, request):
+                    raise
+
+    async def _bound(self, request: JobRequest, template: Template, told: Settled) -> NewJob:
+        style = self._style(told, request)
         try:
-            bound = bind(template, values, style=style, object_info=info)
-            check(bound, info)
-        except WorkbenchError as failure:
-            refusal = refusal or failure
-            continue
+            return self._bound_for(request, template, told, style, await self.pool.object_infos())
+        except (InvalidParameter, MissingModel, MissingNode):
+            # A model or a node pack may have been added since ComfyUI was asked.
+            return self._bound_for(request, template, told, style, await self.pool.object_infos(fresh=True))
+
+    def _style(self, told: Settled, request: JobRequest) -> Style | None:
+        try:
+            return self.catalogue.style(told.style) if told.style else None
+        except NotFound as failure:
+            if "style" in told.whose:
+                raise InvalidParameter("style", failure.message, hint=failure.hint) from None
+            raise
+
+    def _bound_for(
+        self, request: JobRequest, template: Template, told: Settled, style: Style | None, infos: list[ObjectInfo]
+    ) -> NewJob:
+        """Bound for the first ComfyUI that could run it; what the first one refused is told when none can."""
+        refusal: WorkbenchError | None = None
+        for info in infos:
+            try:
+                return self._new(request, template, told, style, info)
+            except WorkbenchError as failure:
+                refusal = refusal or failure
+        assert refusal is not None
+        raise refusal
+
+    def _new(
+        self, request: JobRequest, template: Template, told: Settled, style: Style | None, info: ObjectInfo
+    ) -> NewJob:
+        bound = bind(template, told.values, style=style, around=told.around, object_info=info)
+        check(bound, info)
         needs = needs_of(bound, info)
         return NewJob(
             owner=request.owner,
             template=template.id,
-            style=request.style,
+            style=told.style,
             bound=bound,
-            warnings=bound.warnings,
+            warnings=(*told.notes, *bound.warnings),
             priority=request.priority,
             model=needs.model,
             needs=needs.names | {f"tag:{tag}" for tag in request.tags},
-            expires_in=request.expires_in or expires_in,
+            expires_in=request.expires_in or self.expires_in,
         )
-    assert refusal is not None
-    raise refusal
 
 
 def _check_schedule(request: JobRequest, pool: Pool) -> None:
@@ -87,14 +114,14 @@ def _check_schedule(request: JobRequest, pool: Pool) -> None:
         )
 
 
-async def _own_pictures(template: Template, request: JobRequest, store: JobStore) -> dict[str, Any]:
+async def _own_pictures(template: Template, given: Mapping[str, Any], owner: str, store: JobStore) -> dict[str, Any]:
     """The values with every picture named by asset id; the id of a job stands for its first picture."""
-    values = dict(request.values)
+    values = dict(given)
     for parameter in template.pictures:
         value = values.get(parameter)
         if isinstance(value, str) and value:
             try:
-                values[parameter] = await _picture(value, request.owner, store)
+                values[parameter] = (await picture_named(value, owner, store)).id
             except NotFound as failure:
                 raise InvalidParameter(
                     parameter,
@@ -104,11 +131,12 @@ async def _own_pictures(template: Template, request: JobRequest, store: JobStore
     return values
 
 
-async def _picture(name: str, owner: str, store: JobStore) -> str:
+async def picture_named(name: str, owner: str | None, store: JobStore) -> Asset:
+    """A picture by its own id, or the first of a job. Raises NotFound."""
     try:
-        return (await store.asset(name, owner)).id
+        return await store.asset(name, owner)
     except NotFound:
         assets = (await store.get(name, owner)).assets
         if not assets:
             raise
-        return assets[0].id
+        return assets[0]

@@ -6,12 +6,12 @@ Owns the wiring of the layers below.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -21,15 +21,17 @@ from comfy_mcp.assets import Assets, sink_from_url
 from comfy_mcp.backends import ComfyUIBackend, Member, Pool
 from comfy_mcp.dispatch import Dispatcher, Limits
 from comfy_mcp.errors import NotFound
-from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
+from comfy_mcp.jobs import Asset, Job, JobRequest, JobState, Preset
 from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.store import Mode, QueueLimits, SqliteStore
 from comfy_mcp.tasks import background
 from comfy_mcp.watch import Board
-from comfy_mcp.workbench.binding import accepted, idempotency
+from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
 from comfy_mcp.workbench.places import Places
 from comfy_mcp.workbench.service import backends_of, elected, opener, watch_settings
-from comfy_mcp.workflows import Catalogue, ObjectInfo, shipped_folder
+from comfy_mcp.workbench.settling import PRESETS, check_preset, preset_key, preset_record, presets_of
+from comfy_mcp.workbench.sweeps import Sweeps
+from comfy_mcp.workflows import Catalogue, ObjectInfo, describe, shipped_folder
 
 __all__ = ["Workbench"]
 
@@ -50,6 +52,7 @@ class Workbench:
         self.pool = pool
         self.dispatching = False
         self._board = Board()
+        self.sweeps = Sweeps(self)
         self._places = Places(store, pool)
         self._catalogue = Catalogue.load(self._folders)
         self._looked_at = time.monotonic()
@@ -124,10 +127,56 @@ class Workbench:
         once = idempotency(request, key) if key else None
         if once is not None and (earlier := await self.store.find(request.owner, request.template, once)) is not None:
             return await self._shown(earlier)
-        new = await accepted(request, self.catalogue, self.store, self.pool, self.settings.queue_expiry)
-        job = await self.store.enqueue(new, once)
+        job = await self.store.enqueue(await self._accepting.accepted(request), once)
         self._board.post_work()
         return job
+
+    async def submit_all(self, requests: Sequence[JobRequest]) -> list[Job]:
+        """Queue all of them, or none when one cannot be accepted or the queue has no room; raises as `submit`."""
+        accepted = [await self._accepting.accepted(request) for request in requests]
+        jobs: list[Job] = []
+        try:
+            for new in accepted:
+                jobs += [await self.store.enqueue(new)]
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                for job in jobs:
+                    await self.store.cancel(job.id)
+            raise
+        finally:
+            self._board.post_work()
+        return jobs
+
+    @property
+    def _accepting(self) -> Accepting:
+        settings = self.settings
+        return Accepting(self.catalogue, self.store, self.pool, settings.queue_expiry, settings.locked)
+
+    async def presets(self, template: str, owner: str = "local") -> Mapping[str, Preset]:
+        """The presets of a person for one template, by name."""
+        return await presets_of(self.store, owner, template)
+
+    async def save_preset(self, preset: Preset, owner: str = "local") -> None:
+        """Keep a preset, in the place of an earlier one of its name; one that is the default is the only one.
+
+        Raises:
+            NotFound: there is no such template.
+            InvalidParameter: it has no such parameter, or a value that fits nobody.
+        """
+        check_preset(self.catalogue.get(preset.template), preset, self.catalogue, self.known_info)
+        if preset.default:
+            for other in (await self.presets(preset.template, owner)).values():
+                if other.default:
+                    await self._keep_preset(replace(other, default=False), owner)
+        await self._keep_preset(preset, owner)
+
+    async def _keep_preset(self, preset: Preset, owner: str) -> None:
+        key = preset_key(preset.template, preset.name)
+        await self.store.keep_record(owner, PRESETS, key, preset_record(preset))
+
+    async def drop_preset(self, template: str, name: str, owner: str = "local") -> bool:
+        """Whether there was one."""
+        return await self.store.drop_record(owner, PRESETS, preset_key(template, name))
 
     async def job(self, job: str, owner: str | None = None) -> Job:
         """The job as it is now, with the newest progress or its place in the queue. Raises NotFound."""
@@ -219,6 +268,17 @@ class Workbench:
         """What the first ComfyUI offers now. Raises BackendUnavailable when none answers, or ever did."""
         return (await self.pool.object_infos())[0]
 
+    async def describe(self, template: str, *, fresh: bool = False) -> dict[str, Any]:
+        """Everything about a template with every choice, as was last known or as it is now (``fresh``).
+
+        Raises:
+            NotFound: there is no such template.
+            BackendUnavailable: no ComfyUI answers, or ever did.
+        """
+        found = self.catalogue.get(template)
+        info = None if fresh else self.known_info
+        return describe(found, object_info=info or await self.object_info())
+
     async def upload(self, data: bytes, owner: str = "local") -> Asset:
         """Keep a picture as an input for later jobs; its metadata (place, camera) is not kept.
 
@@ -235,6 +295,10 @@ class Workbench:
     async def asset(self, asset: str, owner: str | None = None) -> Asset:
         """The record of a picture. Raises NotFound."""
         return await self.store.asset(asset, owner)
+
+    async def picture(self, name: str, owner: str | None = None) -> Asset:
+        """The picture of this id, or the first one of the job of this id. Raises NotFound."""
+        return await picture_named(name, owner, self.store)
 
     async def read(self, asset: Asset) -> bytes:
         """The bytes of a picture, checked against their hash. Raises NotFound when they expired."""

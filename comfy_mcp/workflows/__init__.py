@@ -3,7 +3,7 @@
 Knows ComfyUI only by its `/object_info`. Used by backends, workbench, tools, proxy and the command line.
 """
 
-from comfy_mcp.workflows.binding import bind
+from comfy_mcp.workflows.binding import bind, offered, random_seed
 from comfy_mcp.workflows.catalogue import Catalogue, Diagnostic, shipped_folder
 from comfy_mcp.workflows.checks import check
 from comfy_mcp.workflows.importer import Imported, import_workflow, write_template
@@ -11,10 +11,12 @@ from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifes
 from comfy_mcp.workflows.needs import Needs, needs_of, offers
 from comfy_mcp.workflows.object_info import InputInfo, NodeInfo, ObjectInfo
 from comfy_mcp.workflows.schema import describe, json_schema
-from comfy_mcp.workflows.styles import Style
+from comfy_mcp.workflows.styles import Around, Style
 from comfy_mcp.workflows.template import Template
+from comfy_mcp.workflows.values import checked
 
 __all__ = [
+    "Around",
     "Bind",
     "Catalogue",
     "Diagnostic",
@@ -29,11 +31,14 @@ __all__ = [
     "Template",
     "bind",
     "check",
+    "checked",
     "describe",
     "import_workflow",
     "json_schema",
     "needs_of",
+    "offered",
     "offers",
+    "random_seed",
     "read_manifest",
     "shipped_folder",
     "write_manifest",

@@ -17,11 +17,14 @@ from comfy_mcp.jobs import BoundWorkflow, Graph, Upload
 from comfy_mcp.workflows.choices import default_choice
 from comfy_mcp.workflows.manifest import Parameter
 from comfy_mcp.workflows.object_info import InputInfo, ObjectInfo
-from comfy_mcp.workflows.styles import Style
+from comfy_mcp.workflows.styles import Around, Style
 from comfy_mcp.workflows.template import Template
 from comfy_mcp.workflows.values import checked, on_grid, seed_range
 
 __all__ = ["bind", "offered", "random_seed"]
+
+
+_NOTHING = Around()
 
 
 def random_seed() -> int:
@@ -34,12 +37,15 @@ def bind(
     values: Mapping[str, Any],
     *,
     style: Style | None = None,
+    around: Around = _NOTHING,
     object_info: ObjectInfo | None = None,
     draw_seed: Callable[[], int] = random_seed,
 ) -> BoundWorkflow:
     """The graph with every value in its place. ``None`` counts as not given, so does "" but for a text; a seed of -1
     is drawn. Whole numbers between two steps go down to the lower one, with a warning: ComfyUI does not check steps,
     and some nodes fail on what is between. A value of a style that does not fit here is left out, with a warning.
+
+    ``around`` goes into the graph only: the values tell what was asked for.
 
     Without ``object_info`` nothing is known of choices, and a model that is not given stays as in the graph.
 
@@ -52,7 +58,7 @@ def bind(
     resolver = _Resolver(template, values, style, object_info, draw_seed)
     resolved = {name: resolver.resolve(name, parameter) for name, parameter in template.parameters.items()}
     graph = _completed(template.graph, object_info)
-    return _placed(template, graph, resolved, _painted(template, resolved, style), tuple(resolver.warnings))
+    return _placed(template, graph, resolved, _painted(template, resolved, style, around), tuple(resolver.warnings))
 
 
 def offered(parameter: Parameter, object_info: ObjectInfo | None) -> tuple[Any, ...] | None:
@@ -144,12 +150,14 @@ def _is_drawn(value: Any) -> bool:
     return not isinstance(value, bool) and (value == -1 or (isinstance(value, str) and value.strip() == "-1"))
 
 
-def _painted(template: Template, resolved: Mapping[str, Any], style: Style | None) -> dict[str, Any]:
+def _painted(template: Template, resolved: Mapping[str, Any], style: Style | None, around: Around) -> dict[str, Any]:
     """What goes into the graph, where it differs from what the person gave."""
-    if style is None:
-        return {}
     texts = {name: resolved[name] for name, told in template.parameters.items() if told.type == "text"}
-    prompt, negative = style.apply(texts["prompt"], texts.get("negative", ""))
+    if "prompt" not in texts or (style is None and around == _NOTHING):
+        return {}
+    prompt, negative = around.apply(texts["prompt"], texts.get("negative", ""))
+    if style is not None:
+        prompt, negative = style.apply(prompt, negative)
     return {"prompt": prompt, **({"negative": negative} if "negative" in texts else {})}
 
 

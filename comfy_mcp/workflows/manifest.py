@@ -35,7 +35,7 @@ __all__ = [
 
 ParameterType = Literal["text", "int", "float", "bool", "enum", "seed", "image", "mask", "model"]
 
-RESERVED = frozenset({"style"})
+RESERVED = frozenset({"idempotency_key", "prefix", "preset", "style", "suffix"})
 """Names that a parameter cannot have."""
 
 _BIND = re.compile(r"(?P<class_type>[^\x00-\x1f\x7f]+)#(?P<node>[^#.\x00-\x1f\x7f]+)\.(?P<input>[^#\x00-\x1f\x7f]+)")

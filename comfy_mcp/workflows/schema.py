@@ -19,8 +19,8 @@ from comfy_mcp.workflows.template import Template
 __all__ = ["describe", "json_schema"]
 
 _TYPES = {"int": "integer", "seed": "integer", "float": "number", "bool": "boolean"}
-_PICTURE = "Job id, picture id or base64."
-_SHOWN, _ENUM_LETTERS, _SOME_LETTERS = 8, 200, 50
+_PICTURE = "Id or base64."
+_SHOWN, _ENUM_LETTERS, _SOME_LETTERS = 8, 100, 16
 
 
 def json_schema(
@@ -42,7 +42,7 @@ def json_schema(
         for name, parameter in template.parameters.items()
     }
     if template.takes_style and styles:
-        properties["style"] = _choice("Style preset", list(styles), most, "list_templates")
+        properties["style"] = _choice("Style preset", list(styles), most, "list_styles")
     return {"type": "object", "properties": properties, "required": list(template.required)}
 
 
@@ -53,7 +53,8 @@ def _property(name: str, parameter: Parameter, choices: tuple[Any, ...] | None, 
     default = _default_now(name, parameter, choices)
     if parameter.type in ("enum", "model"):
         default = None if default is None or parameter.default is None else str(default)
-        found = _choice(told, _default_first(default, choices), most, "describe_template")
+        lister = "list_models" if parameter.choices_from else "describe_template"
+        found = _choice(told, _default_first(default, choices), most, lister)
     else:
         found = {"type": _TYPES.get(parameter.type, "string"), "description": told}
         found |= {
@@ -61,7 +62,13 @@ def _property(name: str, parameter: Parameter, choices: tuple[Any, ...] | None, 
             for key, limit in (("minimum", _least(parameter)), ("maximum", parameter.max))
             if limit is not None
         }
-    return found if default in (None, "") else {**found, "default": default}
+    found = found if default in (None, "") else {**found, "default": default}
+    return {key: _short(value) for key, value in found.items()}
+
+
+def _short(value: Any) -> Any:
+    """30 says as much as 30.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _least(parameter: Parameter) -> int | float | None:
@@ -77,8 +84,8 @@ def _default_first(default: str | None, choices: tuple[Any, ...] | None) -> list
 def _choice(told: str, names: Sequence[str], most: int, lister: str) -> dict[str, Any]:
     if names and len(names) <= most and (most > _SHOWN or sum(map(len, names)) <= _ENUM_LETTERS):
         return {"type": "string", "enum": list(names), "description": told}
-    some = f": {', '.join(_some(names))}, … {len(names)} in all" if names else ""
-    return {"type": "string", "description": f"{told.rstrip('.')}{some}; {lister} lists them."}
+    some = f": {', '.join(_some(names))}, … {len(names)} in {lister}" if names else f", see {lister}"
+    return {"type": "string", "description": f"{told.rstrip('.')}{some}"}
 
 
 def _some(names: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from comfy_mcp.errors import TemplateError
 from comfy_mcp.workflows.manifest import Scalar, named_problem
 from comfy_mcp.workflows.reading import read_file
 
-__all__ = ["Style", "read_styles"]
+__all__ = ["Around", "Style", "read_styles"]
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PLACE = "{prompt}"
@@ -25,6 +26,28 @@ _MOST_BYTES = 1 << 20
 _HINT = "docs/templates.md shows a style."
 
 Words = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a person wants around every prompt of a tool."""
+
+    prefix: str = ""
+    suffix: str = ""
+    negative: str = ""
+
+    def apply(self, prompt: str, negative: str) -> tuple[str, str]:
+        """The prompt between both, and both negatives, the one of the call first."""
+        around = " ".join(part for part in (self.prefix.strip(), prompt, self.suffix.strip()) if part)
+        return around, ", ".join(part for part in (negative.strip().rstrip(","), self.negative.strip()) if part)
+
+    def inside(self, outer: Around) -> Around:
+        """Both as one, ``outer`` further from the prompt."""
+        return Around(
+            f"{outer.prefix} {self.prefix}".strip(),
+            f"{self.suffix} {outer.suffix}".strip(),
+            ", ".join(part for part in (self.negative, outer.negative) if part),
+        )
 
 
 class Style(BaseModel):

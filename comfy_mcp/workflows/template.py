@@ -32,6 +32,7 @@ RESERVED_IDS = frozenset(
         "upload_image",
         "sweep",
         "save_preset",
+        "open_form",
         "compare_text_models",
     ]
 )

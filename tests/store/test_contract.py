@@ -237,3 +237,18 @@ async def test_a_store_sees_the_commits_of_another(
         assert (await ours.get(job.id)).id == job.id
         assert await ours.lease("attempt", first) is not None
         assert await theirs.lease("another", first) is None
+
+
+async def test_records_are_kept_by_owner_kind_and_name(store: JobStore) -> None:
+    value = {"steps": 20, "style": None, "text": "Meer, 海"}
+    await store.keep_record("ann", "preset", "night", {"old": 1})
+    await store.keep_record("ann", "preset", "night", value)
+    await store.keep_record("ann", "preset", "day", {})
+    await store.keep_record("bob", "preset", "night", {"steps": 1})
+    assert await store.record("ann", "preset", "night") == value
+    assert await store.records("ann", "preset") == {"day": {}, "night": value}
+    assert await store.record("ann", "sweep", "night") is None
+    assert await store.drop_record("ann", "preset", "night")
+    assert not await store.drop_record("ann", "preset", "night")
+    assert await store.records("ann", "preset") == {"day": {}}
+    assert await store.record("bob", "preset", "night") == {"steps": 1}

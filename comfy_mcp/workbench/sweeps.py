@@ -1,0 +1,178 @@
+"""Sweeps: one or two parameters of a template over values, a job for each cell, a contact sheet of all.
+
+Owns what a sweep is made of and how it is kept. Its cells are jobs like any other; the sheet is made when all ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import anyio
+
+from comfy_mcp import images
+from comfy_mcp.errors import InvalidParameter, WorkbenchError
+from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
+from comfy_mcp.workflows import Template, random_seed
+
+if TYPE_CHECKING:
+    from comfy_mcp.workbench.workbench import Workbench
+
+__all__ = ["MOST_CELLS", "Axis", "Sweep", "Sweeps", "requests_of", "sweep_from", "swept"]
+
+SWEEPS = "sweep"
+MOST_CELLS = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One parameter, and the values it takes in turn."""
+
+    parameter: str
+    values: tuple[Any, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        return [f"{self.parameter} {value}" for value in self.values]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """``jobs`` are row by row, the values of the first axis from left to right. ``sheet`` is an asset, once made."""
+
+    id: str
+    template: str
+    across: Axis
+    down: Axis | None
+    jobs: tuple[str, ...]
+    sheet: str | None = None
+
+    @property
+    def rows(self) -> list[str]:
+        return self.down.labels if self.down is not None else [""]
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def label(self, index: int) -> str:
+        """What makes this cell what it is."""
+        row, column = divmod(index, len(self.across.values))
+        return ", ".join(part for part in (self.across.labels[column], self.rows[row]) if part)
+
+
+def sweep_from(record: Mapping[str, Any]) -> Sweep:
+    """The sweep that `Sweep.record` was made of."""
+
+    def axis(told: Mapping[str, Any] | None) -> Axis | None:
+        return None if told is None else Axis(told["parameter"], tuple(told["values"]))
+
+    across = axis(record["across"])
+    assert across is not None
+    return Sweep(
+        record["id"], record["template"], across, axis(record["down"]), tuple(record["jobs"]), record.get("sheet")
+    )
+
+
+def swept(template: Template, over: Mapping[str, Sequence[Any]]) -> tuple[Axis, Axis | None]:
+    """The axes. Raises InvalidParameter when they are no one or two parameters of the template, or too many cells."""
+    if not 1 <= len(over) <= 2:
+        raise InvalidParameter("over", "over does not name one or two parameters.", hint='Example: {"steps": [10, 30]}')
+    for name, values in over.items():
+        known = name in template.parameters or (name == "style" and template.takes_style)
+        if not known:
+            raise InvalidParameter(
+                "over", f"{template.id} has no parameter {name[:64]!r}.", hint="describe_template lists them."
+            )
+        if not values:
+            raise InvalidParameter("over", f"over gives no values for {name}.", hint="Give a list of values.")
+    across, *down = (Axis(name, tuple(values)) for name, values in over.items())
+    cells = len(across.values) * (len(down[0].values) if down else 1)
+    if cells > MOST_CELLS:
+        raise InvalidParameter("over", f"That is {cells} pictures.", hint=f"Give at most {MOST_CELLS}.")
+    return across, down[0] if down else None
+
+
+def requests_of(template: Template, request: JobRequest, across: Axis, down: Axis | None) -> list[JobRequest]:
+    """One request for each cell. All have the same seed, so that nothing differs but what is swept."""
+    values = dict(request.values)
+    seed = template.parameters.get("seed")
+    swept_names = {across.parameter, *([down.parameter] if down else [])}
+    if seed is not None and "seed" not in swept_names and values.get("seed") in (None, "", -1):
+        values["seed"] = random_seed()
+    cells: list[JobRequest] = []
+    for below, beside in product(down.values if down else [None], across.values):
+        changed = {across.parameter: beside} | ({down.parameter: below} if down else {})
+        style = changed.pop("style", request.style)
+        cells.append(replace(request, values={**values, **changed}, style=style, free=frozenset(swept_names)))
+    return cells
+
+
+class Sweeps:
+    """The sweeps of a workbench."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._workbench = workbench
+
+    async def start(self, request: JobRequest, over: Mapping[str, Sequence[Any]]) -> Sweep:
+        """Queue a job for each cell: all of them, or none. Raises as `Workbench.submit` does."""
+        workbench = self._workbench
+        template = workbench.catalogue.get(request.template)
+        across, down = swept(template, over)
+        jobs = await workbench.submit_all(requests_of(template, request, across, down))
+        sweep = Sweep(uuid4().hex, template.id, across, down, tuple(job.id for job in jobs))
+        await workbench.store.keep_record(request.owner, SWEEPS, sweep.id, sweep.record())
+        return sweep
+
+    async def find(self, sweep: str, owner: str) -> Sweep | None:
+        """The sweep of this id, when it is this owner's."""
+        record = await self._workbench.store.record(owner, SWEEPS, sweep)
+        return None if record is None else sweep_from(record)
+
+    async def cells(self, sweep: Sweep, owner: str) -> list[Job]:
+        """The jobs as they are now, row by row."""
+        return [await self._workbench.job(job, owner) for job in sweep.jobs]
+
+    async def wait(
+        self, sweep: Sweep, owner: str, seconds: float, on_progress: Callable[[float], Awaitable[None]]
+    ) -> list[Job]:
+        """The jobs when all have ended, or as they are after ``seconds``; told of the share that is done."""
+
+        async def see_through(done: int, job: str) -> None:
+            async def changed(now: Job) -> None:
+                await on_progress((done + now.progress.fraction) / len(sweep.jobs))
+
+            await self._workbench.wait(job, seconds, owner, on_change=changed)
+
+        with anyio.move_on_after(seconds):
+            for done, job in enumerate(sweep.jobs):
+                await see_through(done, job)
+        return await self.cells(sweep, owner)
+
+    async def cancel(self, sweep: Sweep, owner: str) -> None:
+        """Stop every cell that has not ended."""
+        for job in sweep.jobs:
+            await self._workbench.cancel(job, owner)
+
+    async def sheet(self, sweep: Sweep, owner: str) -> Asset:
+        """The contact sheet of a sweep whose cells all ended; made once, and kept."""
+        workbench = self._workbench
+        if sweep.sheet is not None:
+            return await workbench.asset(sweep.sheet, owner)
+        cells = [await self._content(job) for job in await self.cells(sweep, owner)]
+        data = await images.contact_sheet(sweep.across.labels, sweep.rows, cells, title=sweep.template)
+        asset = await workbench.assets.keep(data, name_fields={"template": f"{sweep.template}-sweep"})
+        await workbench.store.add_asset(owner, asset)
+        await workbench.store.keep_record(owner, SWEEPS, sweep.id, replace(sweep, sheet=asset.id).record())
+        return asset
+
+    async def _content(self, job: Job) -> bytes | str:
+        picture = next((asset for asset in job.assets if asset.mime.startswith("image/")), None)
+        if picture is None:
+            return str(job.state) if job.state is not JobState.SUCCEEDED else "no picture"
+        try:
+            return await self._workbench.read(picture)
+        except WorkbenchError:
+            return "expired"
