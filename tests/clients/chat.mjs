@@ -27,7 +27,7 @@ const actions = {
       : new StdioClientTransport({ command: command[0], args: command.slice(1), env });
     chat.onerror = () => {}; // what matters fails the call
     await chat.connect(transport);
-    return {};
+    return { version: chat.getNegotiatedProtocolVersion?.() };
   },
 
   async list() {

@@ -61,7 +61,7 @@ class Chat:
     async def connect(self, order: dict[str, Any]) -> dict[str, Any]:
         self._leaving, self._left = anyio.Event(), anyio.Event()
         await self._tasks.start(self._stay, order)
-        return {}
+        return {"version": getattr(self._client, "protocol_version", None)}
 
     async def _stay(self, order: dict[str, Any], *, task_status: Any) -> None:
         """Entered and left in one task, as the client wants it."""
@@ -82,10 +82,10 @@ class Chat:
         async def hear(progress: float, total: float | None, message: str | None) -> None:
             heard.append(progress)
 
-        seconds = order["timeout"]
+        seconds, number = order["timeout"], order["id"]
         patience = timedelta(seconds=seconds) if seconds and LINE == "1" else seconds
         with anyio.CancelScope() as scope:
-            self._running[order["id"]] = scope
+            self._running[number] = scope
             result = await self._client.call_tool(
                 order["name"],
                 order["arguments"],
@@ -101,6 +101,10 @@ class Chat:
         return {}
 
     async def leave(self, order: dict[str, Any]) -> dict[str, Any]:
+        if LINE == "1":
+            # A call that is open when 1.x is left never ends, so whoever leaves has given it up before.
+            for scope in self._running.values():
+                scope.cancel()
         self._leaving.set()
         await self._left.wait()
         return {}

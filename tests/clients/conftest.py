@@ -68,6 +68,6 @@ async def chat(request: pytest.FixtureRequest, processes: tuple[AsyncExitStack, 
     kind = CLIENTS[request.param]
     stack, running = processes
     if kind.library not in running:
-        running[kind.library] = await stack.enter_async_context(started(kind.library))
-    running[kind.library].modern = kind.modern
+        running[kind.library] = await stack.enter_async_context(started(kind))
+    running[kind.library].kind = kind
     return running[kind.library]

@@ -35,17 +35,21 @@ SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A library, and the protocol era that it is to speak: ``modern`` has no sessions."""
+    """A library, and the protocol era that it is to speak: ``modern`` has no sessions.
+
+    ``silent`` says nothing to the server when a call is given up, only when the chat is left.
+    """
 
     library: str
     modern: bool = False
+    silent: bool = False
 
 
 CLIENTS = {
     "ts-1": Kind("sdk"),  # LibreChat, LobeHub
     "ts-2": Kind("client"),
     "ts-2-modern": Kind("client", modern=True),
-    "py-1": Kind("1"),  # Open WebUI
+    "py-1": Kind("1", silent=True),  # Open WebUI
     "py-2": Kind("2"),
     "py-2-modern": Kind("2", modern=True),
 }
@@ -65,7 +69,7 @@ class Answer:
     progress: Sequence[float]
 
     @property
-    def pictures(self) -> list[Image.Image]:
+    def pictures(self) -> Sequence[Image.Image]:
         opened = [Image.open(io.BytesIO(data)) for data in self.raw]
         for picture in opened:
             picture.load()
@@ -77,7 +81,7 @@ class Chat:
     """One client library in its process; connects to one server at a time."""
 
     process: Process
-    modern: bool = False
+    kind: Kind
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _answers: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     _events: dict[int, anyio.Event] = field(default_factory=dict[int, anyio.Event])
@@ -113,7 +117,9 @@ class Chat:
     async def connect(self, url: str | None = None, *, command: Sequence[str] = (), **env: str) -> None:
         """To a URL, or to a server that is started with ``command``."""
         known = {**os.environ, **env}
-        await self.order("connect", url=url, command=list(command), env=known, modern=self.modern)
+        modern = self.kind.modern
+        told = await self.order("connect", url=url, command=list(command), env=known, modern=modern)
+        assert not modern or told["version"] == "2026-07-28"
 
     async def tools(self) -> list[str]:
         return (await self.order("list"))["tools"]
@@ -153,10 +159,10 @@ def _command(library: str) -> list[str]:
 
 
 @asynccontextmanager
-async def started(library: str) -> AsyncGenerator[Chat]:
-    """A process with this library; skips, loudly, when it is not installed."""
-    process = await anyio.open_process(_command(library), stderr=subprocess.DEVNULL)
-    chat = Chat(process)
+async def started(kind: Kind) -> AsyncGenerator[Chat]:
+    """A process with the library of this kind; skips, loudly, when it is not installed."""
+    process = await anyio.open_process(_command(kind.library), stderr=subprocess.DEVNULL)
+    chat = Chat(process, kind)
     # A plain task: processes are started and ended in any order, which task groups of one task cannot be.
     reading = asyncio.create_task(chat.read())
     try:
