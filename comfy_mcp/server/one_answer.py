@@ -16,9 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["fold"]
 
 
-async def fold(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run ``app``; an event stream that holds nothing but one response becomes that response."""
-    await app(scope, receive, _Folding(send))
+async def fold(app: ASGIApp, scope: Scope, receive: Receive, send: Send, request: object = None) -> None:
+    """Run ``app``; an event stream that holds nothing but one response becomes that response.
+
+    ``request`` is the id of what was asked, for a stream that ends without the response.
+    """
+    await app(scope, receive, _Folding(send, request))
 
 
 class _State(Enum):
@@ -31,8 +34,9 @@ class _State(Enum):
 
 
 class _Folding:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request: object) -> None:
         self._send = send
+        self._request = request
         self._state = _State.PASSING
         self._start: Message = {}
         self._held = bytearray()
@@ -50,9 +54,10 @@ class _Folding:
         *events, _ = bytes(self._held).replace(b"\r\n", b"\n").split(b"\n\n")
         data = next(filter(None, map(_data, events)), None)
         if data is None and last:
-            # The session ended under the request: said in the form that the chat expects.
-            failure = {"jsonrpc": "2.0", "id": None, "error": {"code": -32603, "message": "The session has ended."}}
-            await self._answer(500, json.dumps(failure).encode())
+            # The session ended under the request: an answer like any other, as a status that tells of a failure makes
+            # the Python client raise out of the block that is just being left.
+            error = {"code": -32603, "message": "The session has ended."}
+            await self._answer(200, json.dumps({"jsonrpc": "2.0", "id": self._request, "error": error}).encode())
         elif data is not None and b'"method":' in data[:200]:
             self._state = _State.PASSING
             await self._send(self._start)

@@ -88,7 +88,7 @@ class Sessions:
                 return
             app = self._serving(session)
         if scope["method"] == "POST":
-            await fold(app, scope, receive, send)
+            await fold(app, scope, receive, send, message.get("id"))
         else:
             await app(scope, receive, send)
 

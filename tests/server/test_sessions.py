@@ -222,6 +222,26 @@ async def test_an_ended_session_stays_ended(url: str, http: httpx.AsyncClient) -
     assert (await http.post(url, json=call("echo"), headers=headers)).status_code == 404
 
 
+async def test_a_call_under_an_ending_session_is_answered(url: str, http: httpx.AsyncClient, seen: Seen) -> None:
+    """As a failure of the call and not of HTTP, which clients raise while they are being left."""
+    headers = await initialize(http, url)
+    answers: list[httpx.Response] = []
+
+    async def hang() -> None:
+        answers.append(await http.post(url, json=call("hang", 7), headers=headers))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hang)
+            await seen.started.wait()
+            await http.delete(url, headers=headers)
+        await seen.cancelled.wait()
+
+    assert answers[0].status_code == 200
+    assert answers[0].json()["id"] == 7
+    assert answers[0].json()["error"]["message"] == "The session has ended."
+
+
 async def test_a_call_without_a_session_is_refused(url: str, http: httpx.AsyncClient) -> None:
     answer = await http.post(url, json=call("echo"), headers=HEADERS)
 
