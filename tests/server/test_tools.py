@@ -3,65 +3,27 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
-import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import mcp_types as types
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from PIL import Image
+from mcp import Client
 
-from comfy_mcp.proxy import listening
 from comfy_mcp.store import Mode
 from comfy_mcp.workbench import Workbench
+from tests.server.chats import FRESH, JOB, SMALL, TRANSPORTS, over_http, pictures_of, text_of
 from tests.workbenches import settings_for
-
-SMALL = {"prompt": "a red house", "width": 64, "height": 64, "steps": 3, "seed": 7}
-FRESH = {**SMALL, "seed": -1}  # another seed each time, so that the engine's cache does not answer
-JOB = re.compile(r"job ([0-9a-f]{32})")
-
-
-@asynccontextmanager
-async def over_http(tmp_path: Path, comfyui: str, **more: Any) -> AsyncGenerator[Client]:
-    settings = settings_for(tmp_path, comfyui, **more)
-    async with Workbench.open(settings) as workbench, listening(workbench) as url, Client(f"{url}/mcp") as chat:
-        yield chat
-
-
-@asynccontextmanager
-async def over_stdio(tmp_path: Path, comfyui: str, **more: Any) -> AsyncGenerator[Client]:
-    env = {f"WORKBENCH_{name.upper()}": str(value) for name, value in more.items()}
-    env |= {"WORKBENCH_DATA": str(tmp_path), "WORKBENCH_COMFYUI_URL": comfyui}
-    server = StdioServerParameters(command=sys.executable, args=["-m", "comfy_mcp", "stdio"], env=env)
-    async with Client(stdio_client(server)) as chat:
-        yield chat
-
-
-TRANSPORTS = {"http": over_http, "stdio": over_stdio}
 
 
 @pytest.fixture(params=TRANSPORTS)
 async def chat(request: pytest.FixtureRequest, tmp_path: Path, embedded_url: str) -> AsyncGenerator[Client]:
     async with TRANSPORTS[request.param](tmp_path, embedded_url) as client:
         yield client
-
-
-def text_of(result: types.CallToolResult) -> str:
-    assert isinstance(result.content[0], types.TextContent)
-    return result.content[0].text
-
-
-def pictures_of(result: types.CallToolResult) -> list[Image.Image]:
-    blocks = [block for block in result.content if isinstance(block, types.ImageContent)]
-    return [Image.open(io.BytesIO(base64.b64decode(block.data, validate=True))) for block in blocks]
 
 
 async def test_a_call_comes_back_as_text_and_picture(chat: Client) -> None:
