@@ -79,7 +79,7 @@ class Sessions:
             return
         message = _parse(body)
         receive = _replay(body, receive)
-        app = self._stateless.handle_request
+        app, session = self._stateless.handle_request, None
         version = headers.get("mcp-protocol-version")
         if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
             session = await self._session(scope["method"], headers, message)
@@ -87,10 +87,15 @@ class Sessions:
                 await session(scope, receive, send)
                 return
             app = self._serving(session)
-        if scope["method"] == "POST":
-            await fold(app, scope, receive, send, message.get("id"))
-        else:
+        if scope["method"] != "POST":
             await app(scope, receive, send)
+            return
+        call = _Call(receive, send)
+        await fold(app, scope, call.receive, call.send, message.get("id"))
+        if call.hung_up and session is not None and "id" in message:
+            # Later eras end the call with the connection. Here nobody would, and nobody can get the answer any more.
+            reason = {"requestId": message["id"], "reason": "The client hung up."}
+            await _say(session.transport, {"method": "notifications/cancelled", "params": reason})
 
     def _serving(self, session: _Session) -> ASGIApp:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +125,7 @@ class Sessions:
                 return _refusal(404, "Session not found")
             session = await self._open(name)
             if method != "DELETE":
-                await _greet(session.transport, cast(dict[str, Any], client), name)
+                await _greet(session.transport, cast(dict[str, Any], client))
             return session
 
     def _mint(self, params: object) -> str:
@@ -179,30 +184,52 @@ class Sessions:
                 await transport.terminate()
 
 
-async def _greet(transport: StreamableHTTPServerTransport, client: Mapping[str, Any], name: str) -> None:
+class _Call:
+    """One request and its answer, and whether the client ended the connection in between."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._answered = False
+        self.hung_up = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.hung_up = self.hung_up or (message["type"] == "http.disconnect" and not self._answered)
+        return message
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+        self._answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+
+async def _greet(transport: StreamableHTTPServerTransport, client: Mapping[str, Any]) -> None:
     """Repeat the handshake that the client made with an earlier process, in its name."""
     params = {
         "protocolVersion": client["version"],
         "clientInfo": {"name": client["name"], "version": client["client"]},
         "capabilities": client["capabilities"],
     }
-    initialize = {"jsonrpc": "2.0", "id": "resumed", "method": "initialize", "params": params}
-    for message in (initialize, {"jsonrpc": "2.0", "method": "notifications/initialized"}):
-        body = json.dumps(message).encode()
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": "POST",
-            "path": "/mcp",
-            "raw_path": b"/mcp",
-            "query_string": b"",
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"accept", b"application/json, text/event-stream"),
-                (b"mcp-session-id", name.encode()),
-            ],
-        }
-        await transport.handle_request(scope, _replay(body, _never), _ignore)
+    await _say(transport, {"id": "resumed", "method": "initialize", "params": params})
+    await _say(transport, {"method": "notifications/initialized"})
+
+
+async def _say(transport: StreamableHTTPServerTransport, message: Mapping[str, Any]) -> None:
+    """Say something to the server in the name of the client of this session."""
+    body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/mcp",
+        "raw_path": b"/mcp",
+        "query_string": b"",
+        "headers": [
+            (b"content-type", b"application/json"),
+            (b"accept", b"application/json, text/event-stream"),
+            (b"mcp-session-id", (transport.mcp_session_id or "").encode()),
+        ],
+    }
+    await transport.handle_request(scope, _replay(body, _never), _ignore)
 
 
 async def _never() -> Message:

@@ -37,7 +37,8 @@ async def quick(tmp_path_factory: pytest.TempPathFactory, embedded_url: str) -> 
     """A workbench with a template that gives back the picture it gets."""
     data = tmp_path_factory.mktemp("quick")
     _add_copy(data)
-    async with served(data, embedded_url) as client:
+    # As much as any answer may hold: the most that a client can be given.
+    async with served(data, embedded_url, inline_bytes=700_000) as client:
         yield client
 
 

@@ -17,11 +17,6 @@ from tests.clients.process import CLIENTS, Chat, ChatFailed, started
 
 SECONDS = 3
 SEEDS = itertools.count(5000)
-DROPPED = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="in the handshake era a connection that ends is not taken for a call given up",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +85,7 @@ async def test_a_call_out_of_patience_stops_its_job(chat: Chat, slow: httpx.Asyn
     await chat.leave()
 
 
-async def test_a_chat_that_is_left_stops_its_job(
-    request: pytest.FixtureRequest, chat: Chat, slow: httpx.AsyncClient
-) -> None:
-    if chat.kind.library in ("sdk", "client") and not chat.kind.modern:
-        request.applymarker(DROPPED)  # close() ends the connections, and not the session
+async def test_a_chat_that_is_left_stops_its_job(chat: Chat, slow: httpx.AsyncClient) -> None:
     await chat.connect(f"{slow.base_url}/mcp")
     async with waiting(chat, slow) as told:
         await chat.leave()
@@ -125,11 +116,7 @@ async def killed(slow: httpx.AsyncClient) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-async def test_a_chat_that_is_killed_stops_its_job(
-    request: pytest.FixtureRequest, name: str, killed: dict[str, bool]
-) -> None:
+async def test_a_chat_that_is_killed_stops_its_job(name: str, killed: dict[str, bool]) -> None:
     if name not in killed:
         pytest.skip("needs the client: set the WORKBENCH_TEST_ variables, as .ci/run does")
-    if not CLIENTS[name].modern:
-        request.applymarker(DROPPED)
     assert killed[name]
