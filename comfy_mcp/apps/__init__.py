@@ -29,4 +29,4 @@ def _read(name: str) -> str:
     """A file without what only its readers need: indentation and lines that are comments."""
     lines = files(__name__).joinpath(name).read_text(encoding="utf-8").splitlines()
     stripped = (line.strip() for line in lines)
-    return "\n".join(line for line in stripped if line and not line.startswith(("//", "/**")))
+    return "\n".join(line for line in stripped if line and not line.startswith(("//", "/**", "<!--")))

@@ -80,7 +80,7 @@ function showForm(view) {
   byId("form").replaceChildren(
     ...grouped(shown),
     folded.length ? element("details", { class: "advanced" }, element("summary", {}, say("advanced")), grid(folded)) : "",
-    element("div", { class: "line" }, element("button", { type: "submit", id: "generate" }, say("generate"))),
+    element("div", { class: "line" }, button(say("generate"), generate, { id: "generate", class: null })),
   );
   byId("editor").hidden = false;
   fill(view.values || {});

@@ -143,10 +143,6 @@ host.on["ui/notifications/host-context-changed"] = takeContext;
 host.on["ui/resource-teardown"] = () => { run.closed = true; };
 host.on.ping = () => {};
 
-byId("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  generate();
-});
 byId("form").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
 });
