@@ -1,0 +1,127 @@
+// What the page says, in English and Chinese. A label that a template's author wrote is only known here when it is
+// one of the shipped templates'.
+const WORDS = {
+  en: {
+    waiting: "Waiting for the picture…",
+    values: "Values",
+    change: "Change the values",
+    advanced: "Advanced",
+    general: "Picture",
+    style: "Style",
+    styleHelp: "A preset around your prompt.",
+    none: "None",
+    standard: "Default: {0}",
+    random: "random",
+    reset: "Reset {0}",
+    slider: "{0}, slider",
+    dice: "Draw a new seed",
+    lock: "Keep this seed",
+    pictureId: "Job id or picture id",
+    search: "Type to search {0} choices",
+    generate: "Generate",
+    starting: "Starting…",
+    queued: "Waiting in the queue…",
+    step: "Step {0} of {1}",
+    running: "Painting…",
+    stop: "Stop",
+    done: "Done: {0} new.",
+    cancelled: "Cancelled.",
+    notNumber: "This is not a number.",
+    pictures: "Pictures",
+    seed: "seed {0}",
+    job: "job {0}",
+    loading: "Loading…",
+    notShown: "Not shown here",
+    noResources: "This chat does not let the page fetch more: it shows what came with the answer.",
+    noFollow: "This chat does not let the page follow the job: the picture appears when it is finished.",
+    noTools: "This chat does not let the page call tools.",
+    enlarge: "Enlarge picture {0}",
+    useInput: "Use as input",
+    again: "Make again",
+    compare: "Compare",
+    compareHint: "Choose a second picture to compare.",
+    comparing: "Compare: how much of the first picture is shown",
+    first: "First",
+    second: "Second",
+    previous: "Previous",
+    next: "Next",
+    close: "Close",
+    fullscreen: "Full screen",
+    filled: "The form has the values of {0}.",
+    asInput: "{0} is the input now.",
+    noPictureField: "{0} takes no picture.",
+  },
+  zh: {
+    waiting: "正在等待图片…",
+    values: "参数",
+    change: "修改参数",
+    advanced: "高级",
+    general: "画面",
+    style: "风格",
+    styleHelp: "套在提示词外面的预设。",
+    none: "无",
+    standard: "默认：{0}",
+    random: "随机",
+    reset: "还原{0}",
+    slider: "{0}，滑块",
+    dice: "换一个种子",
+    lock: "固定这个种子",
+    pictureId: "任务编号或图片编号",
+    search: "输入文字，在 {0} 个选项中搜索",
+    generate: "生成",
+    starting: "正在开始…",
+    queued: "正在排队…",
+    step: "第 {0} 步，共 {1} 步",
+    running: "正在绘制…",
+    stop: "停止",
+    done: "完成：新增 {0} 张。",
+    cancelled: "已取消。",
+    notNumber: "这不是数字。",
+    pictures: "图片",
+    seed: "种子 {0}",
+    job: "任务 {0}",
+    loading: "正在加载…",
+    notShown: "此处无法显示",
+    noResources: "此聊天不允许页面再取图片：只显示随回答送来的内容。",
+    noFollow: "此聊天不允许页面跟踪任务：完成后图片会出现。",
+    noTools: "此聊天不允许页面调用工具。",
+    enlarge: "放大图片 {0}",
+    useInput: "用作输入",
+    again: "再次生成",
+    compare: "对比",
+    compareHint: "再选一张图片进行对比。",
+    comparing: "对比：第一张图片显示的比例",
+    first: "第一张",
+    second: "第二张",
+    previous: "上一张",
+    next: "下一张",
+    close: "关闭",
+    fullscreen: "全屏",
+    filled: "表单已填入 {0} 的参数。",
+    asInput: "{0} 已作为输入。",
+    noPictureField: "{0} 不接受图片。",
+  },
+};
+
+const LABELS = {
+  Prompt: "提示词", "Negative prompt": "反向提示词", Width: "宽度", Height: "高度", Size: "尺寸", Seed: "种子",
+  Steps: "步数", CFG: "引导强度 (CFG)", Sampler: "采样器", Scheduler: "调度器", Denoise: "重绘强度", Batch: "张数",
+  Checkpoint: "大模型", Model: "模型", Sampling: "采样", Image: "图片", Picture: "图片", Mask: "遮罩",
+  Megapixels: "百万像素", Scale: "放大倍数", "Text to image": "文生图", "Image to image": "图生图", Inpaint: "局部重绘",
+  Upscale: "放大",
+};
+
+let language = "en";
+
+function speak(locale) {
+  language = /^zh\b/i.test(locale || "") ? "zh" : "en";
+  document.documentElement.lang = language === "zh" ? locale : "en";
+}
+
+function say(key, ...values) {
+  return WORDS[language][key].replace(/\{(\d)\}/g, (_, place) => String(values[place]));
+}
+
+function label(text) {
+  return (language === "zh" && LABELS[text]) || text;
+}

@@ -1,0 +1,104 @@
+"""A chat with MCP Apps in a real browser: the official host side, and the page of the workbench inside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, FrameLocator, Page, Request, async_playwright
+
+from tests.apps.server import Stand, running_stand
+
+HERE = Path(__file__).parent
+NEEDED = ("WORKBENCH_TEST_NODE", "WORKBENCH_TEST_APPS_MODULES", "WORKBENCH_TEST_CHROMIUM")
+HOST_PAGE = (
+    "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    "<style>body { margin: 0 }</style><body><script src=/host.js></script>"
+)
+BUNDLE = """
+const [modules, source, target] = process.argv.slice(1);
+require(modules + "/esbuild").buildSync({
+  entryPoints: [source], outfile: target, bundle: true, format: "iife", nodePaths: [modules], logLevel: "error",
+});
+"""
+
+
+@dataclass
+class Chat:
+    """One chat with the page open in it."""
+
+    page: Page
+    stand: Stand
+    requested: list[str] = field(default_factory=list[str])
+    errors: list[str] = field(default_factory=list[str])
+
+    @property
+    def view(self) -> FrameLocator:
+        return self.page.frame_locator("iframe")
+
+    async def open(self, tool: str, arguments: dict[str, Any], **options: Any) -> FrameLocator:
+        """Calls a tool as the model would, and shows the page beside its answer."""
+        await self.page.goto(f"{self.stand.url}/chat")
+        told = {"tool": tool, "arguments": arguments, **options}
+        await self.page.evaluate("(options) => window.chat.open(options)", told)
+        return self.view
+
+    async def seen(self, what: str) -> list[Any]:
+        found: list[Any] = await self.page.evaluate("(what) => window.chat.seen[what]", what)
+        return found
+
+
+@pytest.fixture(scope="session")
+def host_script(tmp_path_factory: pytest.TempPathFactory) -> str:
+    missing = [name for name in NEEDED if not os.environ.get(name)]
+    if missing:
+        pytest.skip(f"needs Chromium, Node 22 and the official MCP Apps host: set {', '.join(missing)}, as .ci/run does")
+    target = tmp_path_factory.mktemp("apps") / "host.js"
+    modules = os.environ["WORKBENCH_TEST_APPS_MODULES"]
+    command = [os.environ["WORKBENCH_TEST_NODE"], "-e", BUNDLE, modules, str(HERE / "host.js"), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return target.read_text()
+
+
+@pytest.fixture
+async def browser(host_script: str) -> AsyncGenerator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=os.environ["WORKBENCH_TEST_CHROMIUM"], args=["--no-sandbox"]
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def stand() -> AsyncGenerator[Stand]:
+    """What the page talks to through the chat: tools and resources at ``url`` + /mcp."""
+    async with running_stand() as stand:
+        yield stand
+
+
+@pytest.fixture
+async def chat(browser: Browser, stand: Stand, host_script: str) -> AsyncGenerator[Chat]:
+    page = await browser.new_page(viewport={"width": 1000, "height": 900})
+    chat = Chat(page, stand)
+    # The chat's own page comes from nowhere but here, at the address of the server: so no rule of another origin is met.
+    await page.route("**/chat", lambda route: route.fulfill(body=HOST_PAGE, content_type="text/html"))
+    await page.route("**/host.js", lambda route: route.fulfill(body=host_script, content_type="text/javascript"))
+
+    def note(request: Request) -> None:
+        if request.frame != page.main_frame:
+            chat.requested.append(request.url)
+
+    page.on("request", note)
+    page.on("pageerror", lambda error: chat.errors.append(str(error)))
+    page.on("console", lambda said: chat.errors.append(said.text) if said.type == "error" else None)
+    yield chat
+    await page.close()
+    assert [url for url in chat.requested if not url.startswith(("data:", "about:"))] == []
+    assert chat.errors == []
