@@ -57,7 +57,9 @@ class Chat:
 def host_script(tmp_path_factory: pytest.TempPathFactory) -> str:
     missing = [name for name in NEEDED if not os.environ.get(name)]
     if missing:
-        pytest.skip(f"needs Chromium, Node 22 and the official MCP Apps host: set {', '.join(missing)}, as .ci/run does")
+        pytest.skip(
+            f"needs Chromium, Node 22 and the official MCP Apps host: set {', '.join(missing)}, as .ci/run does"
+        )
     target = tmp_path_factory.mktemp("apps") / "host.js"
     modules = os.environ["WORKBENCH_TEST_APPS_MODULES"]
     command = [os.environ["WORKBENCH_TEST_NODE"], "-e", BUNDLE, modules, str(HERE / "host.js"), str(target)]
@@ -87,7 +89,7 @@ async def stand() -> AsyncGenerator[Stand]:
 async def chat(browser: Browser, stand: Stand, host_script: str) -> AsyncGenerator[Chat]:
     page = await browser.new_page(viewport={"width": 1000, "height": 900})
     chat = Chat(page, stand)
-    # The chat's own page comes from nowhere but here, at the address of the server: so no rule of another origin is met.
+    # The chat's own page comes from here, at the address of the server: so no rule of another origin is met.
     await page.route("**/chat", lambda route: route.fulfill(body=HOST_PAGE, content_type="text/html"))
     await page.route("**/host.js", lambda route: route.fulfill(body=host_script, content_type="text/javascript"))
 

@@ -56,15 +56,25 @@ SAMPLING = [
     parameter("steps", "int", "Steps", "More are finer and slower.", default=25, min=1, max=150, group="Sampling"),
     parameter(
         *("cfg", "float", "CFG", "How closely to follow the prompt."),
-        **{"default": 6.0, "min": 0.0, "max": 30.0, "step": 0.1, "group": "Sampling"},
+        default=6.0,
+        min=0.0,
+        max=30.0,
+        step=0.1,
+        group="Sampling",
     ),
     parameter(
         *("sampler", "enum", "Sampler", "Sampling method."),
-        **{"default": "dpmpp_2m", "choices": SAMPLERS, "group": "Sampling", "advanced": True},
+        default="dpmpp_2m",
+        choices=SAMPLERS,
+        group="Sampling",
+        advanced=True,
     ),
     parameter(
         *("scheduler", "enum", "Scheduler", "Noise schedule."),
-        **{"default": "karras", "choices": SCHEDULERS, "group": "Sampling", "advanced": True},
+        default="karras",
+        choices=SCHEDULERS,
+        group="Sampling",
+        advanced=True,
     ),
 ]
 SIZE: dict[str, Any] = {"default": 768, "min": 64, "max": 4096, "step": 8, "group": "Size"}
@@ -85,7 +95,8 @@ TEMPLATES: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
             parameter("tiling", "bool", "Seamless", "The edges fit each other.", default=False, group="Model"),
             parameter(
                 *("checkpoint", "model", "Checkpoint", "Model file."),
-                **{"default": "juggernaut.safetensors", "group": "Model"},
+                default="juggernaut.safetensors",
+                group="Model",
                 choices=["juggernaut.safetensors", "sd_xl_base_1.0.safetensors"],
             ),
         ],
@@ -101,7 +112,11 @@ TEMPLATES: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
 def described(template: str) -> dict[str, Any]:
     title, told, parameters = TEMPLATES[template]
     return {
-        **{"id": template, "title": title, "description": told, "shipped": True, "style": True},
+        "id": template,
+        "title": title,
+        "description": told,
+        "shipped": True,
+        "style": True,
         "parameters": parameters,
     }
 
@@ -155,11 +170,17 @@ class Made:
         ids = [f"{self.id}-{number}" for number in range(self.values.get("batch", 1))]
         shown = ids if self.state == "succeeded" else []
         return {
-            **{"id": self.id, "template": self.template, "state": self.state, "values": self.values},
-            **{"style": self.style, "error": None},
+            "id": self.id,
+            "template": self.template,
+            "state": self.state,
+            "values": self.values,
+            "style": self.style,
+            "error": None,
             "progress": {
-                **{"fraction": self.done / self.values["steps"], "value": self.done},
-                **{"maximum": self.values["steps"], "text": f"step {self.done}"},
+                "fraction": self.done / self.values["steps"],
+                "value": self.done,
+                "maximum": self.values["steps"],
+                "text": f"step {self.done}",
             },
             "pictures": [{"id": name, "mime": "image/png", "width": width, "height": height} for name in shown],
         }
@@ -205,7 +226,9 @@ class Stand:
 
     def _form(self, given: dict[str, Any]) -> types.CallToolResult:
         view = {
-            **{"view": "form", "template": described(given["template"]), "values": given.get("values", {})},
+            "view": "form",
+            "template": described(given["template"]),
+            "values": given.get("values", {}),
             "styles": [{"id": name, "title": title} for name, title in STYLES],
         }
         told = types.TextContent(text=f"A form for {given['template']}.")

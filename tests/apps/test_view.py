@@ -67,8 +67,14 @@ async def test_generate_calls_the_tool_with_what_was_chosen(chat: Chat) -> None:
     assert call["name"] == "run_template"
     assert call["arguments"]["template"] == "txt2img"
     assert call["arguments"]["values"] == {
-        **{"prompt": "hills at dawn", "steps": 2, "cfg": 4.5, "style": "ink_wash", "tiling": True},
-        **{"sampler": "euler", "batch": 2, "seed": -1},
+        "prompt": "hills at dawn",
+        "steps": 2,
+        "cfg": 4.5,
+        "style": "ink_wash",
+        "tiling": True,
+        "sampler": "euler",
+        "batch": 2,
+        "seed": -1,
     }
     job = next(iter(chat.stand.jobs.values()))
     await expect(view.locator("#pictures .caption").first).to_contain_text(f"seed {job.values['seed']}, 768 × 512")

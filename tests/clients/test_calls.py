@@ -49,6 +49,7 @@ async def test_a_chat_over_stdio_lists_and_paints(chat: Chat, tmp_path: Path, em
     await chat.leave()
 
 
+@pytest.mark.requirement("R10")
 async def test_twenty_steps_are_heard_by_who_listens(chat: Chat, slow: httpx.AsyncClient) -> None:
     await chat.connect(f"{slow.base_url}/mcp")
 

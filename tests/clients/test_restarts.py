@@ -49,6 +49,7 @@ async def restarted(tmp_path_factory: pytest.TempPathFactory, embedded_url: str)
 
 @pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("progress", [False, True], ids=["unheard", "heard"])
+@pytest.mark.requirement("R2")
 async def test_the_next_call_after_a_restart_works(name: str, progress: bool, restarted: dict[str, Chat]) -> None:
     if name not in restarted:
         pytest.skip("needs the client: set the WORKBENCH_TEST_ variables, as .ci/run does")

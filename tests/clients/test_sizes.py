@@ -44,6 +44,7 @@ async def connected(chat: Chat, quick: httpx.AsyncClient) -> AsyncGenerator[Chat
 
 
 @pytest.mark.parametrize("size", SIDES)
+@pytest.mark.requirement("R12")
 async def test_a_picture_of_any_size_reaches_the_chat(connected: Chat, uploaded: dict[str, str], size: str) -> None:
     """Through a stream, where one line is all of the answer."""
     answer = await connected.call("copy", {"image": uploaded[size]}, progress=True)

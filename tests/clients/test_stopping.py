@@ -64,6 +64,7 @@ async def waiting(chat: Chat, api: httpx.AsyncClient, **how: Any) -> AsyncGenera
             await api.delete(f"/api/v1/jobs/{job['id']}")
 
 
+@pytest.mark.requirement("R10")
 async def test_a_call_that_is_given_up_stops_its_job(chat: Chat, slow: httpx.AsyncClient) -> None:
     await chat.connect(f"{slow.base_url}/mcp")
     async with waiting(chat, slow) as told:
@@ -75,6 +76,7 @@ async def test_a_call_that_is_given_up_stops_its_job(chat: Chat, slow: httpx.Asy
     await chat.leave()
 
 
+@pytest.mark.requirement("R10")
 async def test_a_call_out_of_patience_stops_its_job(chat: Chat, slow: httpx.AsyncClient) -> None:
     await chat.connect(f"{slow.base_url}/mcp")
     async with waiting(chat, slow, timeout=0.5) as told:
@@ -85,6 +87,7 @@ async def test_a_call_out_of_patience_stops_its_job(chat: Chat, slow: httpx.Asyn
     await chat.leave()
 
 
+@pytest.mark.requirement("R10")
 async def test_a_chat_that_is_left_stops_its_job(chat: Chat, slow: httpx.AsyncClient) -> None:
     await chat.connect(f"{slow.base_url}/mcp")
     async with waiting(chat, slow) as told:
@@ -116,6 +119,7 @@ async def killed(slow: httpx.AsyncClient) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.requirement("R10")
 async def test_a_chat_that_is_killed_stops_its_job(name: str, killed: dict[str, bool]) -> None:
     if name not in killed:
         pytest.skip("needs the client: set the WORKBENCH_TEST_ variables, as .ci/run does")

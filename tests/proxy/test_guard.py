@@ -60,6 +60,7 @@ async def http() -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost:8190", "[::1]:8190", "studio.lan:8190", "nas", "nas:99"])
+@pytest.mark.requirement("R4")
 async def test_known_hosts_pass(open_url: str, http: httpx.AsyncClient, host: str) -> None:
     assert (await http.get(open_url, headers={"host": host})).status_code == 200
 
@@ -68,6 +69,7 @@ async def test_known_hosts_pass(open_url: str, http: httpx.AsyncClient, host: st
     "host",
     ["evil.example", "evil.example:8190", "127.0.0.1.evil.example", "localhost@evil.example", "studio.lan", "", "[::1"],
 )
+@pytest.mark.requirement("R4")
 async def test_strange_hosts_are_refused(open_url: str, http: httpx.AsyncClient, host: str) -> None:
     answer = await http.get(open_url, headers={"host": host})
     assert answer.status_code == 421
@@ -116,6 +118,7 @@ async def test_a_signed_link_opens(token_url: str, http: httpx.AsyncClient) -> N
     assert (await http.get(f"{token_url}/link")).status_code == 200
 
 
+@pytest.mark.requirement("R5")
 async def test_a_declared_body_over_the_limit_is_refused_unread(http: httpx.AsyncClient) -> None:
     async with guarded(Rules(max_body=1000)) as url:
         assert (await http.post(url, content=b"x" * 1000)).text == "1000"

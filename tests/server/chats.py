@@ -52,16 +52,16 @@ async def over_http(
     comfyui: str,
     *,
     headers: dict[str, str] | None = None,
-    client: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
     **more: Any,
 ) -> AsyncGenerator[Client]:
-    """``headers`` go with every request; ``client`` are arguments of the client."""
+    """``headers`` go with every request; ``options`` are those of the client."""
     settings = settings_for(data, comfyui, **more)
     async with (
         Workbench.open(settings) as workbench,
         listening(workbench) as url,
         httpx2.AsyncClient(headers=headers, timeout=60) as http,
-        Client(streamable_http_client(f"{url}/mcp", http_client=http), **(client or {})) as chat,
+        Client(streamable_http_client(f"{url}/mcp", http_client=http), **(options or {})) as chat,
     ):
         yield chat
 
@@ -72,7 +72,7 @@ async def over_stdio(
     comfyui: str,
     *,
     headers: dict[str, str] | None = None,
-    client: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
     **more: Any,
 ) -> AsyncGenerator[Client]:
     """``headers`` become the variables that stand for them."""
@@ -80,7 +80,7 @@ async def over_stdio(
     env |= {"WORKBENCH_DATA": str(data), "WORKBENCH_COMFYUI_URL": comfyui}
     env |= {name.removeprefix("X-").replace("-", "_").upper(): value for name, value in (headers or {}).items()}
     server = StdioServerParameters(command=sys.executable, args=["-m", "comfy_mcp", "stdio"], env=env)
-    async with Client(stdio_client(server), **(client or {})) as chat:
+    async with Client(stdio_client(server), **(options or {})) as chat:
         yield chat
 
 
@@ -90,7 +90,7 @@ async def in_memory(
     comfyui: str,
     *,
     headers: dict[str, str] | None = None,
-    client: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
     **more: Any,
 ) -> AsyncGenerator[Client]:
     """No transport at all; ``headers`` are what the person set."""
@@ -102,16 +102,16 @@ async def in_memory(
 
         server = WorkbenchServer(open_tools, lambda asset, request: None, standing_from(headers or {}))
         tasks.start_soon(server.changes.watch)
-        async with Client(server, **(client or {})) as chat:
+        async with Client(server, **(options or {})) as chat:
             yield chat
 
 
 @asynccontextmanager
 async def in_sessions(
-    data: Path, comfyui: str, *, client: dict[str, Any] | None = None, **more: Any
+    data: Path, comfyui: str, *, options: dict[str, Any] | None = None, **more: Any
 ) -> AsyncGenerator[Client]:
     """Over HTTP in the handshake era, with a session."""
-    async with over_http(data, comfyui, client={"mode": "legacy", **(client or {})}, **more) as chat:
+    async with over_http(data, comfyui, options={"mode": "legacy", **(options or {})}, **more) as chat:
         yield chat
 
 

@@ -167,8 +167,8 @@ async def test_a_session_is_told_of_changed_tools(tmp_path: Path, embedded_url: 
         if isinstance(message, types.ToolListChangedNotification):
             told.set()
 
-    client = {"message_handler": hear}
-    async with in_sessions(tmp_path, embedded_url, client=client, tools_bytes=20_000) as chat:
+    options = {"message_handler": hear}
+    async with in_sessions(tmp_path, embedded_url, options=options, tools_bytes=20_000) as chat:
         assert chat.server_capabilities.tools is not None and chat.server_capabilities.tools.list_changed
         await chat.list_tools()
         shutil.copytree(shipped_folder() / "txt2img", tmp_path / "templates" / "mine")
@@ -197,7 +197,7 @@ async def test_a_session_follows_a_job_by_its_address(tmp_path: Path, slow_url: 
         if isinstance(message, types.ResourceUpdatedNotification):
             heard.append(str(message.params.uri))
 
-    async with in_sessions(tmp_path, slow_url, client={"message_handler": hear}, wait=0.2) as chat:
+    async with in_sessions(tmp_path, slow_url, options={"message_handler": hear}, wait=0.2) as chat:
         job = await made(chat, seed=-1, steps=12)
         for uri in (f"job://{job}", f"job://{job}", "job://nobody", "template://txt2img"):
             await chat.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]
@@ -245,8 +245,8 @@ async def test_a_missing_prompt_is_asked_for(tmp_path: Path, embedded_url: str, 
         return types.ElicitResult(action="accept", content={"prompt": "a blue house"})
 
     values = {name: value for name, value in FRESH.items() if name != "prompt"}
-    client = {"elicitation_callback": answer}
-    async with TRANSPORTS[transport](tmp_path, embedded_url, client=client) as chat:
+    options = {"elicitation_callback": answer}
+    async with TRANSPORTS[transport](tmp_path, embedded_url, options=options) as chat:
         result = await chat.call_tool("txt2img", values)
         assert not result.is_error, text_of(result)
         (job,) = JOB.findall(text_of(result))
@@ -261,14 +261,14 @@ async def test_who_declines_to_answer_is_told_what_is_missing(
     async def decline(context: Any, params: Any) -> types.ElicitResult:
         return types.ElicitResult(action="decline")
 
-    async with TRANSPORTS[transport](tmp_path, embedded_url, client={"elicitation_callback": decline}) as chat:
+    async with TRANSPORTS[transport](tmp_path, embedded_url, options={"elicitation_callback": decline}) as chat:
         result = await chat.call_tool("txt2img", {})
         assert result.is_error and "prompt is missing" in text_of(result)
 
 
 async def test_a_client_that_shows_apps_gets_the_page_and_the_data(tmp_path: Path, embedded_url: str) -> None:
-    client = {"extensions": [advertise(APPS, {"mimeTypes": ["text/html;profile=mcp-app"]})]}
-    async with over_http(tmp_path, embedded_url, client=client) as chat:
+    options = {"extensions": [advertise(APPS, {"mimeTypes": ["text/html;profile=mcp-app"]})]}
+    async with over_http(tmp_path, embedded_url, options=options) as chat:
         tools = {tool.name: tool for tool in (await chat.list_tools()).tools}
         for name in ("txt2img", "get_result", "run_template", "sweep", "open_form"):
             meta = tools[name].meta

@@ -117,6 +117,7 @@ async def http() -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.mark.requirement("R3")
 async def test_a_call_without_a_progress_token_is_answered_with_one_body(url: str, http: httpx.AsyncClient) -> None:
     headers = await initialize(http, url)
 
@@ -137,6 +138,7 @@ async def test_a_big_answer_is_no_line_of_a_stream(url: str, http: httpx.AsyncCl
     assert len(answer.json()["result"]["content"][0]["text"]) == 900_000
 
 
+@pytest.mark.requirement("R3")
 async def test_a_call_with_a_progress_token_is_streamed(url: str, http: httpx.AsyncClient) -> None:
     headers = await initialize(http, url)
 
@@ -195,6 +197,7 @@ async def test_leaving_a_modern_call_stops_its_tool(url: str, seen: Seen) -> Non
         await seen.cancelled.wait()
 
 
+@pytest.mark.requirement("R2")
 async def test_a_session_goes_on_after_a_restart(http: httpx.AsyncClient, seen: Seen) -> None:
     async with serving(seen) as url:
         headers = await initialize(http, url)

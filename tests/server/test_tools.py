@@ -26,6 +26,7 @@ async def chat(request: pytest.FixtureRequest, tmp_path: Path, embedded_url: str
         yield client
 
 
+@pytest.mark.requirement("R11")
 async def test_a_call_comes_back_as_text_and_picture(chat: Client) -> None:
     result = await chat.call_tool("txt2img", {**SMALL, "style": "cinematic"})
 
@@ -40,6 +41,7 @@ async def test_a_call_comes_back_as_text_and_picture(chat: Client) -> None:
     assert picture.size == (64, 64)
 
 
+@pytest.mark.requirement("R10")
 async def test_every_step_is_reported(chat: Client) -> None:
     heard: list[float] = []
 
@@ -85,6 +87,7 @@ async def test_a_picture_can_come_as_base64(chat: Client, picture: bytes) -> Non
         ("run_template", {"template": "txt2img", "values": 5}, "values"),
     ],
 )
+@pytest.mark.requirement("R15")
 async def test_errors_say_what_to_do(chat: Client, tool: str, arguments: dict[str, Any], told: str) -> None:
     result = await chat.call_tool(tool, arguments)
 
@@ -93,6 +96,7 @@ async def test_errors_say_what_to_do(chat: Client, tool: str, arguments: dict[st
     assert told in text_of(result)
 
 
+@pytest.mark.requirement("R17")
 async def test_the_list_is_small_and_names_everything(chat: Client) -> None:
     listed = await chat.list_tools()
 
@@ -124,6 +128,8 @@ async def test_describe_template_lists_every_choice(chat: Client) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.requirement("R8")
+@pytest.mark.requirement("R9")
 async def test_a_job_that_takes_longer_is_answered_with_its_id(tmp_path: Path, slow_url: str, transport: str) -> None:
     async with TRANSPORTS[transport](tmp_path, slow_url, wait=0.5) as chat:
         with anyio.fail_after(10):
@@ -139,6 +145,7 @@ async def test_a_job_that_takes_longer_is_answered_with_its_id(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.requirement("R9")
 async def test_a_cancelled_job_stops(tmp_path: Path, slow_url: str, transport: str) -> None:
     async with TRANSPORTS[transport](tmp_path, slow_url, wait=0.5) as chat:
         first = await chat.call_tool("txt2img", {**FRESH, "steps": 150})
@@ -149,6 +156,7 @@ async def test_a_cancelled_job_stops(tmp_path: Path, slow_url: str, transport: s
                 pass
 
 
+@pytest.mark.requirement("R6")
 async def test_tools_are_listed_without_a_comfyui(tmp_path: Path) -> None:
     async with over_http(tmp_path, "http://127.0.0.1:9") as chat:
         assert "txt2img" in [tool.name for tool in (await chat.list_tools()).tools]
@@ -166,6 +174,7 @@ async def test_a_cheap_call_does_not_wait_for_a_picture(tmp_path: Path, slow_url
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.requirement("R16")
 async def test_pictures_can_be_left_out(tmp_path: Path, embedded_url: str) -> None:
     async with over_http(tmp_path, embedded_url, inline_images="never") as chat:
         result = await chat.call_tool("txt2img", SMALL)
@@ -173,6 +182,7 @@ async def test_pictures_can_be_left_out(tmp_path: Path, embedded_url: str) -> No
         assert "/api/v1/assets/" in text_of(result)
 
 
+@pytest.mark.requirement("R12")
 async def test_a_big_picture_is_fitted_into_the_budget(tmp_path: Path, embedded_url: str) -> None:
     async with over_http(tmp_path, embedded_url, inline_bytes=30_000) as chat:
         result = await chat.call_tool("txt2img", {**SMALL, "width": 768, "height": 768})
@@ -193,6 +203,7 @@ async def test_the_same_key_is_the_same_job(chat: Client) -> None:
         assert refused.is_error and "idempotency_key" in text_of(refused)
 
 
+@pytest.mark.requirement("R9")
 async def test_jobs_are_listed_with_how_far_they_are(chat: Client) -> None:
     assert text_of(await chat.call_tool("list_jobs", {})) == "There are no jobs."
     made = await chat.call_tool("txt2img", FRESH)
