@@ -5,6 +5,7 @@ Owns the translation between the protocol and the tools. Transports are beside i
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -32,6 +33,11 @@ __all__ = ["Link", "WorkbenchServer"]
 log = logging.getLogger(__name__)
 
 _MOST_COMPLETIONS = 100
+_DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect width="32" height="32" rx="7" fill="#334455"/>
+<path d="M6 24 13 13l5 7 3-4 5 8z" fill="#ffcc66"/><circle cx="22" cy="10" r="3" fill="#ffcc66"/></svg>"""
+# In base64: a drawing as it is written is no address by the letter of the standard.
+_ICON = f"data:image/svg+xml;base64,{base64.b64encode(_DRAWING.encode()).decode()}"
 _INSTRUCTIONS = (
     "Tools that paint with the person's own ComfyUI. Every parameter but the prompt has a good default: leave out what "
     "the person did not ask for. An answer holds the picture and a job id; give that id as `image` to change the "
@@ -147,10 +153,3 @@ def _reporter(ctx: Context) -> Callable[[Job], Awaitable[None]]:
             await ctx.session.report_progress(progress.fraction, 1.0, step)
 
     return report
-
-
-_ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' "
-    "rx='7' fill='%23345'/%3E%3Cpath d='M6 24 13 13l5 7 3-4 5 8z' fill='%23fc6'/%3E%3Ccircle cx='22' cy='10' r='3' "
-    "fill='%23fc6'/%3E%3C/svg%3E"
-)
