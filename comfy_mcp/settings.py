@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     )
     max_body: int = Field(32 * 2**20, ge=2**16, description="Largest request body.")
     max_header: int = Field(16 * 2**10, ge=2**10, description="Largest sum of a request's header names and values.")
+    fetch_urls: bool = Field(
+        False,
+        description="Pictures may be given as addresses on the public internet, which are then fetched from there.",
+    )
     receive_timeout: float = Field(30.0, gt=0, description="A request must have arrived whole within this time.")
 
     assets: str = Field(

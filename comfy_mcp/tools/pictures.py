@@ -1,4 +1,4 @@
-"""Pictures as arguments of a tool: an id of an earlier job or picture, or the picture itself as base64."""
+"""Pictures as arguments of a tool: an id of an earlier job or picture, base64, or an address."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from anyio import to_thread
 
 from comfy_mcp.content import text_result
 from comfy_mcp.errors import InvalidImage, InvalidParameter
+from comfy_mcp.jobs import Asset
 from comfy_mcp.tools.arguments import schema, text_of
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.workbench import Workbench
@@ -20,6 +21,7 @@ from comfy_mcp.workbench import Workbench
 __all__ = ["UPLOAD_IMAGE", "with_uploads"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ADDRESS = re.compile(r"(?!data:)[A-Za-z][A-Za-z0-9+.-]*:")
 _DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII)
 
 
@@ -35,19 +37,19 @@ async def with_uploads(workbench: Workbench, template: str, arguments: Mapping[s
         value = values.get(parameter)
         if isinstance(value, str) and value and not _ID.fullmatch(value):
             try:
-                data = await to_thread.run_sync(_decode, value)
-                values[parameter] = (await workbench.upload(data, owner)).id
+                values[parameter] = (await _kept(workbench, value, owner)).id
             except InvalidImage as failure:
                 raise InvalidParameter(parameter, f"{parameter}: {failure.message}", hint=failure.hint) from failure
     return values
 
 
+async def _kept(workbench: Workbench, text: str, owner: str) -> Asset:
+    if _ADDRESS.match(text):
+        return await workbench.upload_from(text, owner)
+    return await workbench.upload(await to_thread.run_sync(_decode, text), owner)
+
+
 def _decode(text: str) -> bytes:
-    if text.startswith(("http://", "https://", "file:")):
-        raise InvalidImage(
-            "Addresses are not fetched.",
-            hint="Give the id of an earlier job or picture, or the picture as base64.",
-        )
     try:
         return base64.b64decode(_DATA_URL.sub("", text, count=1), validate=True)
     except (binascii.Error, ValueError) as failure:
@@ -62,7 +64,7 @@ async def _upload_image(workbench: Workbench, caller: Caller, arguments: Mapping
         if _ID.fullmatch(given):
             asset = await workbench.picture(given, caller.owner)
         else:
-            asset = await workbench.upload(await to_thread.run_sync(_decode, given), caller.owner)
+            asset = await _kept(workbench, given, caller.owner)
     except InvalidImage as failure:
         raise InvalidParameter("image", f"image: {failure.message}", hint=failure.hint) from failure
     return text_result(f"picture {asset.id}: {asset.width}×{asset.height}. Give this id as `image`.")
@@ -71,6 +73,6 @@ async def _upload_image(workbench: Workbench, caller: Caller, arguments: Mapping
 UPLOAD_IMAGE = Tool(
     name="upload_image",
     description="Keep a picture for later calls and get its id.",
-    schema=schema(image={"type": "string", "description": "Job id, picture id or base64."}),
+    schema=schema(image={"type": "string", "description": "Job id, picture id, base64 or address."}),
     run=_upload_image,
 )

@@ -20,7 +20,8 @@ from comfy_mcp import images
 from comfy_mcp.assets import Assets, sink_from_url
 from comfy_mcp.backends import ComfyUIBackend, Member, Pool
 from comfy_mcp.dispatch import Dispatcher, Limits
-from comfy_mcp.errors import NotFound
+from comfy_mcp.errors import InvalidImage, NotFound
+from comfy_mcp.fetching import Fetcher
 from comfy_mcp.jobs import Asset, Job, JobRequest, JobState, Preset
 from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.store import Mode, QueueLimits, SqliteStore
@@ -291,6 +292,15 @@ class Workbench:
         asset = await self.assets.keep(picture.data, name_fields={"template": "upload"})
         await self.store.add_asset(owner, asset)
         return asset
+
+    async def upload_from(self, url: str, owner: str = "local") -> Asset:
+        """Keep the picture behind an address, when the settings allow it; raises as `upload` does."""
+        if not self.settings.fetch_urls:
+            raise InvalidImage(
+                "Addresses are not fetched.",
+                hint="Give the id of an earlier job or picture, or the picture as base64; or set fetch_urls.",
+            )
+        return await self.upload(await Fetcher(self.settings.max_body).fetch(url), owner)
 
     async def asset(self, asset: str, owner: str | None = None) -> Asset:
         """The record of a picture. Raises NotFound."""

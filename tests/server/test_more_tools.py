@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import anyio
 import pytest
 from mcp import Client
 
+from comfy_mcp.fetching import Fetcher
 from tests.server.chats import FRESH, JOB, SMALL, TRANSPORTS, in_memory, over_http, pictures_of, text_of
+from tests.test_fetching import listening, loopback, ok
 
 CELL = {"prompt": "a red house", "width": 64, "height": 64}
 
@@ -62,6 +65,20 @@ async def test_a_picture_is_kept_and_used(chat: Client, picture: bytes) -> None:
     for bad in ("!" * 100, "nobody", "http://127.0.0.1/a.png", "", 5):
         refused = await chat.call_tool("upload_image", {"image": bad})
         assert refused.is_error and text_of(refused).startswith("Error: ")
+
+
+async def test_a_picture_is_fetched_when_the_settings_say_so(
+    tmp_path: Path, embedded_url: str, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening() as canary, in_memory(tmp_path, embedded_url, fetch_urls=True) as chat:
+        address = f"http://127.0.0.1:{canary.port}/a.png"
+        refused = await chat.call_tool("upload_image", {"image": address})
+        assert refused.is_error and "public internet" in text_of(refused) and canary.asked == []
+        monkeypatch.setattr("comfy_mcp.workbench.workbench.Fetcher", partial(Fetcher, allowed=loopback))
+        canary.answers = [ok(picture), ok(picture), ok(b"<html>")]
+        assert "picture " in await told(chat, "upload_image", image=address)
+        assert pictures_of(await chat.call_tool("img2img", {"prompt": "snow", "image": address, "steps": 2}))
+        assert (await chat.call_tool("upload_image", {"image": address})).is_error
 
 
 async def test_a_sweep_is_a_sheet_of_jobs(chat: Client) -> None:
