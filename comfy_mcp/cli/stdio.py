@@ -5,6 +5,8 @@ The handshake is answered before the workbench is even imported: chats that star
 
 from __future__ import annotations
 
+import gc
+
 import anyio
 import click
 from starlette.requests import Request
@@ -49,6 +51,8 @@ class _Late:
 
         async with Workbench.open(load_settings()) as workbench:
             self._toolbox = toolbox(workbench)
+            # As in serve: what is loaded now stays.
+            gc.freeze()
             self._opened.set()
             await anyio.sleep_forever()
 
