@@ -4,7 +4,8 @@
 
 Prints a table of figures with their targets:
 
-- tools/list with 200 templates, 20 ms at p99, and the first list, which looks at every template;
+- tools/list beside 200 templates, 20 ms at p99; the first list, which looks at every template; and a list of all of
+  them, which no chat is meant to have;
 - 50 callers at once, of whom each is to get the picture of its own seed;
 - a call with a picture of 4 MB, and the same with pictures left out: what fitting it into the answer costs;
 - the longest time that the event loop stood still while a picture of 4096×4096 was fitted into 700 KB, 20 ms;
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import httpx
 import numpy as np
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ImageContent, TextContent
@@ -111,7 +113,7 @@ async def timed(work: Callable[[], Awaitable[object]], times: int) -> list[float
     return taken
 
 
-def percentiles(what: str, taken: Sequence[float], most: float) -> list[Figure]:
+def percentiles(what: str, taken: Sequence[float], most: float | None = None) -> list[Figure]:
     p99 = statistics.quantiles(taken, n=100)[-1]
     return [Figure(f"{what}, p50", statistics.median(taken)), Figure(f"{what}, p99", p99, most=most)]
 
@@ -127,17 +129,19 @@ async def listing(comfyui: str, calls: int) -> list[Figure]:
             Client(url, cache=None) as chat,
         ):
             first = await timed(chat.list_tools, 1)
+            await anyio.sleep(2)  # what ComfyUI offers has arrived by then
             few = await timed(chat.list_tools, calls)
         async with (
             over_http(comfyui, WORKBENCH_TEMPLATES=folder, WORKBENCH_TOOLS_BYTES="1000000") as url,
             Client(url, cache=None) as chat,
         ):
             tools = len((await chat.list_tools()).tools)
+            await anyio.sleep(2)
             all_of_them = await timed(chat.list_tools, calls)
     return [
         Figure(f"tools/list beside {TEMPLATES} templates, the first time", first[0]),
         *percentiles(f"tools/list beside {TEMPLATES} templates", few, 20),
-        *percentiles(f"tools/list of {tools} tools (tools_bytes = 1000000)", all_of_them, 20),
+        *percentiles(f"tools/list of {tools} tools, tools_bytes = 1000000", all_of_them),
     ]
 
 
@@ -181,8 +185,6 @@ async def large(comfyui: str, calls: int) -> list[Figure]:
 
 
 async def _copying(url: str, chat: Client, calls: int) -> float:
-    import httpx
-
     upload = url.removesuffix("/mcp") + "/api/v1/assets"
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(upload, content=noise(1180), headers={"content-type": "image/png"})
