@@ -24,6 +24,7 @@ bench: $(READY)  ## figures against raw ComfyUI and a bare SDK server, as ratios
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python -m benchmarks.queue
 	$(BIN)/python -m benchmarks.affinity
+	$(BIN)/python -m benchmarks.mcp_calls
 
 chaos: $(READY)  ## an hour of kills on two cores: 1000 of the workbench, 200 of the engine, 100 000 jobs; nothing may be lost
 	$(BIN)/python -m tests.chaos.driver --workbench-kills 1000 --engine-kills 200 --jobs 100000 --shards $(SHARDS)

@@ -5,6 +5,7 @@ The handshake is answered before the workbench is even imported: chats that star
 
 from __future__ import annotations
 
+import gc
 import os
 
 import anyio
@@ -21,6 +22,8 @@ from comfy_mcp.tools.registry import Toolbox
 __all__ = ["command"]
 
 _QUIET_SECONDS = 1.0
+_GOODBYE_SECONDS = 1.5
+"""Clients kill a server that is still there two seconds after they closed its input."""
 
 
 @click.command("stdio")
@@ -36,7 +39,10 @@ async def _serve() -> None:
         own = {name: value for name, value in os.environ.items() if name.startswith("COMFY_")}
         server = WorkbenchServer(late.tools, _no_link, standing_from(own))
         tasks.start_soon(server.changes.watch, late.opened)
-        await serve_stdio(server)
+        try:
+            await serve_stdio(server)
+        finally:
+            await late.stop_what_is_left()
 
 
 class _Late:
@@ -55,8 +61,16 @@ class _Late:
 
         async with Workbench.open(load_settings()) as workbench:
             self._toolbox = toolbox(workbench)
+            # As in serve: what is loaded now stays.
+            gc.freeze()
             self.opened.set()
             await anyio.sleep_forever()
+
+    async def stop_what_is_left(self) -> None:
+        """The chat is gone, and its calls are cancelled: see that ComfyUI hears of it before we are gone too."""
+        if self._toolbox is not None:
+            with anyio.CancelScope(shield=True):
+                await self._toolbox.workbench.stopped(_GOODBYE_SECONDS)
 
     async def tools(self) -> Toolbox:
         self._wanted.set()

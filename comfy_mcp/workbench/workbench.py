@@ -242,6 +242,13 @@ class Workbench:
         self._board.post(job)
         return current
 
+    async def stopped(self, seconds: float) -> None:
+        """Until the running jobs that were cancelled have ended, if they run in this process; at most ``seconds``."""
+        if self.dispatching:
+            with anyio.move_on_after(seconds):
+                for job in await self.store.cancel_requests():
+                    await self.wait(job, seconds)
+
     async def set_mode(self, backend: str, mode: Mode) -> Member:
         """Pause, drain or resume a backend, for every process and until told otherwise. Raises NotFound."""
         member = self.pool.find(backend)

@@ -225,3 +225,32 @@ def test_backends_are_listed_and_paused(tmp_path: Path, embedded_url: str) -> No
     unknown = workbench("backends", "pause", "nothing", data=tmp_path, comfyui=embedded_url)
     assert unknown.returncode == 2 and "There are: comfyui" in unknown.stderr
     assert workbench("backends", "pause", data=tmp_path, comfyui=embedded_url).returncode == 2
+
+
+def test_serve_never_stops_to_search_what_it_loaded_for_garbage(tmp_path: Path) -> None:
+    """A search of everything stops every call for a tenth of a second, several times a minute."""
+    code = """
+import gc, os, signal, threading, time
+from comfy_mcp.cli import main
+
+def stop():
+    ends = time.monotonic() + 20
+    while not gc.get_freeze_count() and time.monotonic() < ends:
+        time.sleep(0.05)
+    frozen.append(gc.get_freeze_count())
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+frozen = []
+threading.Thread(target=stop).start()
+main(["serve", "--port", "0"], standalone_mode=False)
+print("frozen", frozen[0], len(gc.get_objects()))
+"""
+    env = {**os.environ, "WORKBENCH_DATA": str(tmp_path), "WORKBENCH_COMFYUI_URL": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, env=env
+    )
+
+    assert done.returncode == 0, done.stderr
+    frozen, searched = map(int, done.stdout.splitlines()[-1].split()[1:])
+    assert frozen > 10 * searched

@@ -70,6 +70,10 @@ class Chat:
             async with _first_line(order) if LINE == "1" else _second_line(order) as self._client:
                 task_status.started()
                 await leaving.wait()
+        except Exception:
+            # An answer that comes while the chat is left makes both lines raise, out of their own tasks.
+            if not leaving.is_set():
+                raise
         finally:
             left.set()
 

@@ -13,7 +13,6 @@ from PIL import Image
 from tests.clients.process import Chat
 
 BUDGET = 700_000
-LARGE = 20 * 2**20
 SIDES = {"1 KB": 16, "690 KB": 479, "4 MB": 1180, "20 MB": 2640}
 """Of square pictures of noise, whose PNG takes three bytes a pixel and cannot be made smaller."""
 
@@ -43,7 +42,12 @@ async def connected(chat: Chat, quick: httpx.AsyncClient) -> AsyncGenerator[Chat
     await chat.leave()
 
 
-@pytest.mark.parametrize("size", SIDES)
+@pytest.fixture(params=SIDES, scope="session")
+def size(request: pytest.FixtureRequest) -> str:
+    """One after the other for all chats, so that the engine makes each once and remembers it for the others."""
+    return request.param
+
+
 @pytest.mark.requirement("R12")
 async def test_a_picture_of_any_size_reaches_the_chat(connected: Chat, uploaded: dict[str, str], size: str) -> None:
     """Through a stream, where one line is all of the answer."""

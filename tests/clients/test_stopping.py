@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
+from comfy_mcp.proxy import listening
+from comfy_mcp.workbench import Workbench
 from tests.clients.process import CLIENTS, Chat, ChatFailed, started
+from tests.workbenches import settings_for
 
 SECONDS = 3
 SEEDS = itertools.count(5000)
@@ -124,3 +129,40 @@ async def test_a_chat_that_is_killed_stops_its_job(name: str, killed: dict[str, 
     if name not in killed:
         pytest.skip("needs the client: set the WORKBENCH_TEST_ variables, as .ci/run does")
     assert killed[name]
+
+
+@asynccontextmanager
+async def over_stdio(data: Path, comfyui: str) -> AsyncGenerator[tuple[Chat, httpx.AsyncClient]]:
+    """A chat that started its own workbench, and a look into it from outside, which runs nothing itself."""
+    command = [sys.executable, "-m", "comfy_mcp", "stdio"]
+    async with started(CLIENTS["ts-1"]) as chat:
+        await chat.connect(command=command, WORKBENCH_DATA=str(data), WORKBENCH_COMFYUI_URL=comfyui)
+        await chat.tools()
+        async with (
+            Workbench.open(settings_for(data, comfyui), dispatch=False) as workbench,
+            listening(workbench) as address,
+            httpx.AsyncClient(base_url=address, trust_env=False) as api,
+        ):
+            try:
+                yield chat, api
+            finally:
+                # The engine has other tests to serve.
+                await api.post(f"{comfyui}/interrupt", json={})
+
+
+async def test_a_call_that_is_given_up_over_stdio_stops_its_job(tmp_path: Path, slow_url: str) -> None:
+    async with over_stdio(tmp_path, slow_url) as (chat, api), waiting(chat, api) as told:
+        for call in told.calls:
+            await chat.abandon(call)
+        stopped = await cancelled(api, told.seeds)
+    assert stopped
+
+
+@pytest.mark.requirement("R10")
+async def test_a_chat_that_is_killed_over_stdio_stops_its_job(tmp_path: Path, slow_url: str) -> None:
+    async with over_stdio(tmp_path, slow_url) as (chat, api), waiting(chat, api) as told:
+        while "running" not in await states(api, told.seeds):
+            await anyio.sleep(0.02)
+        chat.process.kill()
+        stopped = await cancelled(api, told.seeds)
+    assert stopped
