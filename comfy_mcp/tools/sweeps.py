@@ -63,6 +63,7 @@ async def sweep_result(workbench: Workbench, caller: Caller, sweep: Sweep, secon
     sheet = await workbench.sweeps.sheet(sweep, caller.owner)
     lines = [f"sweep of {sweep.template}: {len(cells)} pictures\njob {sweep.id}"]
     lines += [f"{sweep.label(index)}: {_told(job)}" for index, job in enumerate(cells)]
+    lines += [f"Note: {warning}" for warning in dict.fromkeys(told for job in cells for told in job.warnings)]
     if link := caller.budget.link(sheet):
         lines.append(f"Full size: {link}")
     most = min(caller.budget.answer_bytes, _SHEET_PICTURES * caller.budget.picture_bytes)

@@ -91,6 +91,7 @@ async def test_a_sweep_is_a_sheet_of_jobs(chat: Client) -> None:
     cells = [line for line in lines if line.startswith("steps ")]
     assert cells[1].startswith("steps 2, sampler euler: seed ")
     assert len({line.partition("seed ")[2].split(",")[0] for line in cells}) == 1
+    assert sum("procedural preview, not a diffusion model" in line for line in lines) == 1
     (sheet,) = pictures_of(result)
     assert sheet.width > 3 * 64 and sheet.height > 2 * 64
     jobs = JOB.findall(text_of(result))
