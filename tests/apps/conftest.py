@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,10 @@ require(modules + "/esbuild").buildSync({
 
 @dataclass
 class Chat:
-    """One chat with the page open in it."""
+    """One chat with the page open in it, beside the server at ``url``."""
 
     page: Page
-    stand: Stand
+    url: str
     requested: list[str] = field(default_factory=list[str])
     errors: list[str] = field(default_factory=list[str])
 
@@ -43,7 +44,7 @@ class Chat:
 
     async def open(self, tool: str, arguments: dict[str, Any], **options: Any) -> FrameLocator:
         """Calls a tool as the model would, and shows the page beside its answer."""
-        await self.page.goto(f"{self.stand.url}/chat")
+        await self.page.goto(f"{self.url}/chat")
         told = {"tool": tool, "arguments": arguments, **options}
         await self.page.evaluate("(options) => window.chat.open(options)", told)
         return self.view
@@ -85,10 +86,11 @@ async def stand() -> AsyncGenerator[Stand]:
         yield stand
 
 
-@pytest.fixture
-async def chat(browser: Browser, stand: Stand, host_script: str) -> AsyncGenerator[Chat]:
+@asynccontextmanager
+async def opened(browser: Browser, host_script: str, url: str) -> AsyncGenerator[Chat]:
+    """A chat that talks to the server at ``url``; nothing of the page may reach the network or fail in it."""
     page = await browser.new_page(viewport={"width": 1000, "height": 900})
-    chat = Chat(page, stand)
+    chat = Chat(page, url)
     # The chat's own page comes from here, at the address of the server: so no rule of another origin is met.
     await page.route("**/chat", lambda route: route.fulfill(body=HOST_PAGE, content_type="text/html"))
     await page.route("**/host.js", lambda route: route.fulfill(body=host_script, content_type="text/javascript"))
@@ -104,3 +106,9 @@ async def chat(browser: Browser, stand: Stand, host_script: str) -> AsyncGenerat
     await page.close()
     assert [url for url in chat.requested if not url.startswith(("data:", "about:"))] == []
     assert chat.errors == []
+
+
+@pytest.fixture
+async def chat(browser: Browser, stand: Stand, host_script: str) -> AsyncGenerator[Chat]:
+    async with opened(browser, host_script, stand.url) as chat:
+        yield chat

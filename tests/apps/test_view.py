@@ -9,7 +9,7 @@ from playwright.async_api import FrameLocator, Locator, expect
 
 from comfy_mcp.apps import page
 from tests.apps.conftest import Chat
-from tests.apps.server import SAMPLERS
+from tests.apps.server import SAMPLERS, Stand
 
 FORM: dict[str, Any] = {"template": "txt2img", "values": {"prompt": "hills at dawn"}}
 QUICK: dict[str, Any] = {"template": "txt2img", "values": {"prompt": "hills at dawn", "steps": 1}}
@@ -53,7 +53,7 @@ async def test_the_form_has_a_control_for_every_parameter(chat: Chat) -> None:
     await expect(box(view, "scheduler")).to_have_value("karras")
 
 
-async def test_generate_calls_the_tool_with_what_was_chosen(chat: Chat) -> None:
+async def test_generate_calls_the_tool_with_what_was_chosen(chat: Chat, stand: Stand) -> None:
     view = await chat.open("open_form", FORM)
     await box(view, "steps").fill("2")
     await box(view, "cfg").fill("4.5")
@@ -76,7 +76,7 @@ async def test_generate_calls_the_tool_with_what_was_chosen(chat: Chat) -> None:
         "batch": 2,
         "seed": -1,
     }
-    job = next(iter(chat.stand.jobs.values()))
+    job = next(iter(stand.jobs.values()))
     await expect(view.locator("#pictures .caption").first).to_contain_text(f"seed {job.values['seed']}, 768 × 512")
     await expect(view.locator("#pictures .caption").first).to_contain_text(f"job {job.id}")
     told = await chat.seen("context")
@@ -85,16 +85,16 @@ async def test_generate_calls_the_tool_with_what_was_chosen(chat: Chat) -> None:
     assert "steps 2" in told[0]
 
 
-async def test_the_seed_is_drawn_anew_unless_it_is_kept(chat: Chat) -> None:
+async def test_the_seed_is_drawn_anew_unless_it_is_kept(chat: Chat, stand: Stand) -> None:
     view = await chat.open("open_form", QUICK)
     await generate(view, 1)
-    drawn = next(iter(chat.stand.jobs.values())).values["seed"]
+    drawn = next(iter(stand.jobs.values())).values["seed"]
     await expect(box(view, "seed")).to_have_value(str(drawn))
     await view.get_by_role("button", name="Keep this seed").click()
     await generate(view, 2)
     await view.get_by_role("button", name="Draw a new seed").click()
     await generate(view, 3)
-    first, second, third = (job.values["seed"] for job in chat.stand.jobs.values())
+    first, second, third = (job.values["seed"] for job in stand.jobs.values())
     assert first == second != third
 
 
@@ -173,7 +173,7 @@ async def test_the_compare_slider_moves_by_keyboard(chat: Chat) -> None:
     await expect(view.get_by_role("button", name="Enlarge picture").first).to_be_focused()
 
 
-async def test_a_picture_can_be_made_again_or_used_as_input(chat: Chat) -> None:
+async def test_a_picture_can_be_made_again_or_used_as_input(chat: Chat, stand: Stand) -> None:
     view = await chat.open("txt2img", {"prompt": "hills at dawn", "steps": 3, "seed": 7})
     await expect(view.locator("#pictures img")).to_have_count(1)
     await chat.page.screenshot(path="/tmp/apps-result.png", full_page=True)
@@ -184,7 +184,7 @@ async def test_a_picture_can_be_made_again_or_used_as_input(chat: Chat) -> None:
     await generate(view, 2)
     await view.get_by_role("button", name="Use as input").first.click()
     await expect(view.get_by_role("heading", level=1)).to_have_text("Image to image")
-    await expect(box(view, "image")).to_have_value(f"{list(chat.stand.jobs)[-1]}-0")
+    await expect(box(view, "image")).to_have_value(f"{list(stand.jobs)[-1]}-0")
 
 
 async def test_the_page_of_a_picture_offers_its_values_folded(chat: Chat) -> None:
