@@ -63,12 +63,12 @@ def ids(pages: Iterable[Path]) -> list[str]:
     return [str(page.relative_to(ROOT)) for page in pages]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=ids(PAGES))
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=ids([*PAGES, ROOT / "README.md"]))
 def test_every_variable_and_header_is_read_by_somebody(page: Path) -> None:
     text = page.read_text()
     settings = {name.upper() for name in Settings.model_fields} | {"SETTINGS"}
     assert {name for name in re.findall(r"\bWORKBENCH_([A-Z_]+)", text) if name not in settings} == set()
-    personal = re.findall(r"\b(?:X-Comfy-([A-Z][a-z-]+)|COMFY_([A-Z]+))\b", text)
+    personal = re.findall(r"\b(?:X-Comfy-([A-Z][A-Za-z-]+)|COMFY_([A-Z_]+))\b", text)
     named = {(header or variable).lower().replace("-", "_") for header, variable in personal}
     assert named - parameters() - AROUND == set()
     others = {name for name in re.findall(r"\bX-[A-Z][A-Za-z-]+\b", text) if not name.startswith("X-Comfy-")}
