@@ -32,7 +32,6 @@ class Profile:
     wait: float = 50.0
     links: bool = True
     resource_links: bool = False
-    elicits: bool = True
 
 
 PROFILES = (
@@ -46,8 +45,8 @@ PROFILES = (
     Profile("claude.ai", ("anthropicclaudeai", "claudeaiweb", "anthropictoolbox"), formats=_WEBP, links=False),
     Profile("claude-desktop", ("claudeai", "claudedesktop"), formats=_WEBP, resource_links=True),
     Profile("lm-studio", ("lmstudio",)),
-    # Gives up after 30 s, unless a person changed it.
-    Profile("jan", ("janstreamable", "jansse", "janai"), wait=25.0),
+    # Gives up after 30 s, unless a person changed it. Over stdio it goes by the name of its library.
+    Profile("jan", ("janstreamable", "jansse", "janai", "rmcp"), wait=25.0),
     Profile("cursor", ("cursor",), formats=_WEBP, resource_links=True),
     Profile("vs-code", ("visualstudiocode", "vscode"), formats=_WEBP, resource_links=True),
 )

@@ -20,6 +20,7 @@ from comfy_mcp.profiles import PROFILES, profile_named, profile_of
         ("claude-code", "claude-code"),
         ("lmstudio-mcp-bridge", "lm-studio"),
         ("Jan Streamable Client", "jan"),
+        ("rmcp", "jan"),
         ("cursor-vscode", "cursor"),
         ("Visual Studio Code", "vs-code"),
         ("mcp", "unknown"),

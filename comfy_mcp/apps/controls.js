@@ -111,8 +111,11 @@ function seedControl(told, id) {
 }
 
 function choiceControl(told, id) {
-  const find = (text) => told.choices.find((choice) => String(choice) === text) ?? text;
   const titles = told.titles || {};
+  // A person types what they read, in letters of any size.
+  const alike = (choice, text) => [String(choice), titles[choice] || ""].some((name) => name.toLowerCase() === text);
+  const find = (text) => told.choices.find((choice) => String(choice) === text)
+    ?? told.choices.find((choice) => alike(choice, text.toLowerCase())) ?? text;
   const options = told.choices.map((choice) => element("option", { value: choice }, titles[choice] || String(choice)));
   if (told.choices.length > MOST_LISTED) {
     const list = element("datalist", { id: `${id}-list` }, ...options);

@@ -25,11 +25,14 @@ LibreChat, in librechat.yaml (in a container write host.docker.internal for 127.
 WORKBENCH_ALLOWED_HOSTS=host.docker.internal:{settings.port or 8190}):
   mcpSettings:
     allowedAddresses: ["127.0.0.1:{settings.port or 8190}"]
+  fileConfig:
+    imageGeneration: {{ percentage: 100 }}
   mcpServers:
     comfyui:
       type: streamable-http
       url: {url}
       timeout: 300000
+      requiresOAuth: false
 
 LobeHub: Plugins, custom, MCP, Streamable HTTP: {url}
 

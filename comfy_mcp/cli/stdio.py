@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+from typing import TYPE_CHECKING
 
 import anyio
 import click
@@ -18,6 +19,9 @@ from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.server.stdio import serve_stdio
 from comfy_mcp.tasks import background
 from comfy_mcp.tools.registry import Toolbox
+
+if TYPE_CHECKING:
+    from comfy_mcp.proxy.links import Links
 
 __all__ = ["command"]
 
@@ -37,7 +41,7 @@ async def _serve() -> None:
     async with background() as tasks:
         tasks.start_soon(late.open)
         own = {name: value for name, value in os.environ.items() if name.startswith("COMFY_")}
-        server = WorkbenchServer(late.tools, _no_link, standing_from(own))
+        server = WorkbenchServer(late.tools, late.link, standing_from(own))
         tasks.start_soon(server.changes.watch, late.opened)
         try:
             await serve_stdio(server)
@@ -51,16 +55,22 @@ class _Late:
     def __init__(self) -> None:
         self._wanted, self.opened = anyio.Event(), anyio.Event()
         self._toolbox: Toolbox | None = None
+        self._links: Links | None = None
 
     async def open(self) -> None:
         with anyio.move_on_after(_QUIET_SECONDS):
             await self._wanted.wait()
+        from comfy_mcp.proxy.links import Links
         from comfy_mcp.settings import load_settings
+        from comfy_mcp.signing import Signer
         from comfy_mcp.tools.toolbox import toolbox
         from comfy_mcp.workbench import Workbench
 
-        async with Workbench.open(load_settings()) as workbench:
+        async with Workbench.open(settings := load_settings()) as workbench:
             self._toolbox = toolbox(workbench)
+            if settings.public_url is not None:
+                # Nothing listens here; that address is of a `serve` on the same data folder, which knows our signature.
+                self._links = Links(settings, Signer.from_folder(settings.data))
             # As in serve: what is loaded now stays.
             gc.freeze()
             self.opened.set()
@@ -72,13 +82,12 @@ class _Late:
             with anyio.CancelScope(shield=True):
                 await self._toolbox.workbench.stopped(_GOODBYE_SECONDS)
 
+    def link(self, asset: Asset, request: Request | None) -> str | None:
+        """Where a browser finds the picture, when somebody said where."""
+        return None if self._links is None else self._links.public(asset, request)
+
     async def tools(self) -> Toolbox:
         self._wanted.set()
         await self.opened.wait()
         assert self._toolbox is not None
         return self._toolbox
-
-
-def _no_link(asset: Asset, request: Request | None) -> None:
-    """Nothing listens, so no link would work."""
-    return

@@ -15,7 +15,7 @@ from comfy_mcp.images.threads import run_quick, run_slow
 
 __all__ = ["Fitted", "fit"]
 
-_WEB = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+_ANYWHERE = frozenset({"image/png", "image/jpeg", "image/gif"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,10 @@ async def fit(
 ) -> Fitted:
     """The picture in at most ``max_bytes``, its longer side at most ``max_side`` pixels.
 
-    The original where it fits and every chat can show it; else a copy in the first type of ``mime_preference``
-    that we can write, without metadata, as good and as large as the bytes allow. Of an animation that does not fit, the
-    first frame. JPEG shows what is transparent as white. The same input always gives the same bytes.
+    The original where it fits and is of a type that every chat reads, or the one preferred; else a copy in the first
+    type of ``mime_preference`` that we can write, without metadata, as good and as large as the bytes allow. Of an
+    animation that does not fit, the first frame. JPEG shows what is transparent as white. The same input always gives
+    the same bytes.
 
     Raises:
         InvalidImage: no whole picture.
@@ -48,7 +49,7 @@ async def fit(
     structure = await run_quick(lambda: read_structure(data, mime))
     MADE.check(structure.width, structure.height)
     longest = max(structure.width, structure.height)
-    if len(data) <= max_bytes and longest <= (max_side or longest) and mime in _WEB:
+    if len(data) <= max_bytes and longest <= (max_side or longest) and mime in {*_ANYWHERE, *mime_preference[:1]}:
         return Fitted(data, mime, original=True)
 
     def shrink() -> Fitted:

@@ -47,7 +47,6 @@ def caller_of(settings: Settings, link: Link, ctx: Context, own: Mapping[str, st
         owner=owner_of(settings, ctx),
         wait=profile.wait if settings.wait is None else settings.wait,
         budget=_budget(settings, profile, headers, link, ctx),
-        preset=standing.pop("preset", None),
         standing=standing,
     )
 
@@ -87,9 +86,9 @@ def _filled(value: str) -> str | None:
 
 
 def _profile(settings: Settings, ctx: Context, headers: Mapping[str, str]) -> Profile:
-    named = profile_named(_filled(headers.get("x-workbench-client", "")) or settings.client or "")
-    if named is not None:
-        return named
+    for name in (_filled(headers.get("x-workbench-client", "")), settings.client):
+        if (named := profile_named(name or "")) is not None:
+            return named
     if any(name.startswith("x-openwebui-") for name in headers):
         return profile_of("open-webui")
     params = ctx.session.client_params

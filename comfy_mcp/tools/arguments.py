@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from comfy_mcp.errors import InvalidParameter
 
-__all__ = ["JOB_ID", "TEMPLATE", "object_of", "schema", "text_of"]
+__all__ = ["JOB_ID", "TEMPLATE", "WAIT", "object_of", "schema", "seconds_of", "text_of"]
 
 JOB_ID = {"type": "string", "description": "Job id from an earlier answer."}
+WAIT = {"type": "number", "description": "Seconds to wait at most.", "minimum": 0, "optional": True}
 TEMPLATE = {"type": "string", "description": "Id from list_templates."}
 
 
@@ -31,6 +32,18 @@ def text_of(arguments: Mapping[str, Any], name: str, default: str | None = None)
     if not isinstance(value, str) or not value:
         raise InvalidParameter(name, f"{name} is missing or not a text.", hint="Give it as an earlier answer did.")
     return value
+
+
+def seconds_of(arguments: Mapping[str, Any], most: float) -> float:
+    """How long to wait: what the call says, and never longer than the chat waits, or it would hang up, and see nothing.
+
+    Raises:
+        InvalidParameter: no number of seconds from 0 to 3600.
+    """
+    seconds = arguments.get("wait", most)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= 3600:
+        raise InvalidParameter("wait", "wait is not a number of seconds from 0 to 3600.", hint="Leave it out.")
+    return min(seconds, most)
 
 
 def object_of(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -45,6 +45,8 @@ async def _describe_template(
     told = await workbench.describe(template.id, fresh=True)
     lines = [f"{template.id}: {template.description}"]
     lines += [_parameter_line(parameter) for parameter in told["parameters"]]
+    if template.takes_style:
+        lines.append("- style (text): A style preset; list_styles tells of them.")
     presets = await workbench.presets(template.id, caller.owner)
     if presets:
         shown = ", ".join(

@@ -8,8 +8,7 @@ from typing import Any
 import mcp_types as types
 
 from comfy_mcp.content import job_result, job_status, text_result
-from comfy_mcp.errors import InvalidParameter
-from comfy_mcp.tools.arguments import JOB_ID, schema, text_of
+from comfy_mcp.tools.arguments import JOB_ID, WAIT, schema, seconds_of, text_of
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.tools.sweeps import sweep_result
 from comfy_mcp.workbench import Workbench
@@ -20,11 +19,7 @@ _LISTED = 20
 
 
 async def _get_result(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
-    seconds = arguments.get("wait", caller.wait)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= 3600:
-        raise InvalidParameter("wait", "wait is not a number of seconds from 0 to 3600.", hint="Leave it out.")
-    # Never longer than this chat waits for an answer: it would hang up, and see nothing.
-    wait, job_id = min(seconds, caller.wait), text_of(arguments, "job_id")
+    wait, job_id = seconds_of(arguments, caller.wait), text_of(arguments, "job_id")
     if (sweep := await workbench.sweeps.find(job_id, caller.owner)) is not None:
         return await sweep_result(workbench, caller, sweep, wait)
     job = await workbench.wait(job_id, wait, caller.owner, on_change=caller.on_change)
@@ -55,10 +50,7 @@ JOB_TOOLS = (
     Tool(
         name="get_result",
         description="Wait for a job that was not ready in time, and get its pictures.",
-        schema=schema(
-            job_id=JOB_ID,
-            wait={"type": "number", "description": "Seconds to wait at most.", "minimum": 0, "optional": True},
-        ),
+        schema=schema(job_id=JOB_ID, wait=WAIT),
         run=_get_result,
         read_only=True,
         shown=True,

@@ -31,7 +31,7 @@ async def _nobody_listens(job: Job) -> None:
 class Caller:
     """Who calls: ``wait`` seconds of patience, the budget of the answer, and who wants to hear of progress.
 
-    ``standing`` is what the person sends with every call, by parameter; ``preset`` the one they chose for good.
+    ``standing`` is what the person sends with every call, by parameter.
     """
 
     owner: str
@@ -39,7 +39,6 @@ class Caller:
     budget: Budget
     on_change: Callable[[Job], Awaitable[None]] = _nobody_listens
     standing: Mapping[str, str] = field(default_factory=dict[str, str])
-    preset: str | None = None
 
 
 Run = Callable[["Workbench", Caller, Mapping[str, Any]], Awaitable[types.CallToolResult]]

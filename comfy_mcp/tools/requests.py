@@ -29,7 +29,7 @@ def request_for(caller: Caller, template: str, arguments: Mapping[str, Any]) -> 
         style,
         caller.owner,
         standing=caller.standing,
-        preset=preset or caller.preset,
+        preset=preset,
         default_preset=True,
     )
     return request, key

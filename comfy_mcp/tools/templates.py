@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import mcp_types as types
 
 from comfy_mcp.content import job_result
-from comfy_mcp.tools.arguments import TEMPLATE, object_of, schema, text_of
+from comfy_mcp.tools.arguments import TEMPLATE, WAIT, object_of, schema, seconds_of, text_of
 from comfy_mcp.tools.pictures import with_uploads
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.tools.requests import request_for
@@ -56,7 +57,8 @@ async def _make(
 
 async def _run_template(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
     given = {**object_of(arguments, "values"), "idempotency_key": arguments.get("idempotency_key")}
-    return await _make(workbench, caller, text_of(arguments, "template"), given)
+    patient = replace(caller, wait=seconds_of(arguments, caller.wait))
+    return await _make(workbench, patient, text_of(arguments, "template"), given)
 
 
 RUN_TEMPLATE = Tool(
@@ -65,6 +67,7 @@ RUN_TEMPLATE = Tool(
     schema=schema(
         template=TEMPLATE,
         values={"type": "object", "description": "Parameters as describe_template names them.", "optional": True},
+        wait=WAIT,
         idempotency_key={"type": "string", "description": "Same key, same job.", "optional": True},
     ),
     run=_run_template,

@@ -96,11 +96,14 @@ def _lay(told: Settled, template: Template, layer: Mapping[str, Any], whose: str
 
 
 async def _preset(template: Template, request: JobRequest, store: JobStore) -> Preset | None:
-    if request.preset is None and not request.default_preset:
+    """The preset that the call names; else the one that the person does, where there is one; else the default."""
+    chosen = request.standing.get("preset")
+    if request.preset is None and chosen is None and not request.default_preset:
         return None
     presets = await presets_of(store, request.owner, template.id)
     if request.preset is None:
-        return next((preset for preset in presets.values() if preset.default), None)
+        usual = next((preset for preset in presets.values() if preset.default and request.default_preset), None)
+        return presets.get(chosen or "", usual)
     if request.preset not in presets:
         known = nearest(request.preset[:64], presets) or list(presets)[:8]
         hint = f"There are: {', '.join(known)}." if known else "save_preset makes one."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import AsyncGenerator
@@ -10,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Browser, FrameLocator, Page, Request, async_playwright
 
-from tests.apps.server import Stand, running_stand
+from tests.workbenches import served
 
 HERE = Path(__file__).parent
 NEEDED = ("WORKBENCH_TEST_NODE", "WORKBENCH_TEST_APPS_MODULES", "WORKBENCH_TEST_CHROMIUM")
@@ -21,6 +23,24 @@ HOST_PAGE = (
     "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
     "<style>body { margin: 0 }</style><body><script src=/host.js></script>"
 )
+COLLAGE = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
+    "2": {
+        "class_type": "ImageCompositeMasked",
+        "inputs": {"destination": ["1", 0], "source": ["1", 0], "x": 0, "y": 0, "resize_source": False},
+    },
+    "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "collage"}},
+}
+MANIFEST = """
+title = "Collage"
+description = "One picture on another, to have a switch in a form."
+[parameters.resize]
+type = "bool"
+bind = "ImageCompositeMasked#2.resize_source"
+label = "Resize"
+help = "Make it as large as the other."
+default = false
+"""
 BUNDLE = """
 const [modules, source, target] = process.argv.slice(1);
 require(modules + "/esbuild").buildSync({
@@ -69,7 +89,13 @@ def host_script(tmp_path_factory: pytest.TempPathFactory) -> str:
     return target.read_text()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """One event loop for all tests here, and so one browser."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 async def browser(host_script: str) -> AsyncGenerator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -77,13 +103,6 @@ async def browser(host_script: str) -> AsyncGenerator[Browser]:
         )
         yield browser
         await browser.close()
-
-
-@pytest.fixture
-async def stand() -> AsyncGenerator[Stand]:
-    """What the page talks to through the chat: tools and resources at ``url`` + /mcp."""
-    async with running_stand() as stand:
-        yield stand
 
 
 @asynccontextmanager
@@ -109,6 +128,18 @@ async def opened(browser: Browser, host_script: str, url: str) -> AsyncGenerator
 
 
 @pytest.fixture
-async def chat(browser: Browser, stand: Stand, host_script: str) -> AsyncGenerator[Chat]:
-    async with opened(browser, host_script, stand.url) as chat:
+async def api(request: pytest.FixtureRequest, tmp_path: Path, slow_url: str) -> AsyncGenerator[httpx.AsyncClient]:
+    """The workbench behind the page, with settings of the test's own; its engine takes a tenth of a second a step."""
+    options: dict[str, Any] = getattr(request, "param", {})
+    folder = tmp_path / "templates" / "collage"
+    folder.mkdir(parents=True)
+    (folder / "workflow.json").write_text(json.dumps(COLLAGE))
+    (folder / "manifest.toml").write_text(MANIFEST)
+    async with served(tmp_path, slow_url, **options) as client:
+        yield client
+
+
+@pytest.fixture
+async def chat(browser: Browser, host_script: str, api: httpx.AsyncClient) -> AsyncGenerator[Chat]:
+    async with opened(browser, host_script, str(api.base_url).rstrip("/")) as chat:
         yield chat

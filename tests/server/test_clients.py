@@ -58,6 +58,17 @@ async def test_stdio_answers_too(tmp_path: Path, embedded_url: str) -> None:
         assert chat.instructions and "job id" in chat.instructions
 
 
+async def test_a_chat_over_stdio_gets_links_of_a_workbench_that_is_served(tmp_path: Path, embedded_url: str) -> None:
+    async with served(tmp_path, embedded_url) as http:
+        base = str(http.base_url).rstrip("/")
+        async with over_stdio(tmp_path, embedded_url, public_url=base) as chat:
+            link = text_of(await chat.call_tool("txt2img", SMALL)).partition("Full size: ")[2].split()[0]
+        assert link.startswith(base)
+        assert (await http.get(link)).headers["content-type"] == "image/png"
+    async with over_stdio(tmp_path, embedded_url) as chat:
+        assert "Full size" not in text_of(await chat.call_tool("txt2img", SMALL))
+
+
 @pytest.mark.requirement("R5")
 async def test_a_picture_of_many_megabytes_is_taken_as_an_argument(tmp_path: Path, embedded_url: str) -> None:
     picture = encoded(noise(1800, 1800), "PNG")

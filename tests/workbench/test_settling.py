@@ -80,6 +80,9 @@ async def test_the_default_preset_is_for_who_wants_it(workbench: Workbench) -> N
     assert (await made(workbench)).values["steps"] == 3
     assert (await made(workbench, default_preset=True)).values["steps"] == 8
     assert (await made(workbench, default_preset=True, preset="first")).values["steps"] == 9
+    assert (await made(workbench, default_preset=True, standing={"preset": "first"})).values["steps"] == 9
+    assert (await made(workbench, default_preset=True, standing={"preset": "of img2img"})).values["steps"] == 8
+    assert (await made(workbench, standing={"preset": "of img2img"})).values["steps"] == 3
     assert (await made(workbench, default_preset=True, owner="bob")).values["steps"] == 3
     with pytest.raises(NotFound, match="secon"):
         await made(workbench, preset="secon")
