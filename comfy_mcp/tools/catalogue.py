@@ -133,9 +133,9 @@ CATALOGUE_TOOLS = (
     ),
     Tool(
         name="list_models",
-        description="Checkpoints, LoRAs, samplers and other choices, searched by name.",
+        description="Search checkpoints, LoRAs, samplers and more.",
         schema=schema(
-            kind={"type": "string", "description": "Such as loras; all when left out.", "optional": True},
+            kind={"type": "string", "description": "Such as loras.", "optional": True},
             search={"type": "string", "description": "Part of a name.", "optional": True},
         ),
         run=_list_models,

@@ -49,7 +49,7 @@ async def _list_jobs(workbench: Workbench, caller: Caller, arguments: Mapping[st
 JOB_TOOLS = (
     Tool(
         name="get_result",
-        description="Wait for a job that was not ready in time, and get its pictures.",
+        description="Wait for a job and get its pictures.",
         schema=schema(job_id=JOB_ID, wait=WAIT),
         run=_get_result,
         read_only=True,
@@ -60,6 +60,7 @@ JOB_TOOLS = (
         description="Stop a job that is waiting or running.",
         schema=schema(job_id=JOB_ID),
         run=_cancel_job,
+        destructive=True,
     ),
     Tool(
         name="list_jobs",

@@ -47,9 +47,9 @@ SAVE_PRESET = Tool(
         name={"type": "string", "description": "A short name."},
         values={
             "type": "object",
-            "description": "Parameters and style; prefix, suffix, negative for every prompt.",
+            "description": "Parameters, style, prefix, suffix, negative.",
         },
-        default={"type": "boolean", "description": "Use it without being asked.", "optional": True},
+        default={"type": "boolean", "description": "Use it always.", "optional": True},
     ),
     run=_save_preset,
 )

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import mcp_types as types
 
@@ -56,6 +56,7 @@ class Tool:
     schema: dict[str, Any]
     run: Run
     read_only: bool = False
+    destructive: bool = False
     title: str | None = None
     shown: bool = False
     for_apps: bool = False
@@ -68,9 +69,16 @@ class Tool:
             title=self.title,
             description=self.description,
             input_schema=self.schema,
-            annotations=types.ToolAnnotations(read_only_hint=True) if self.read_only else None,
+            annotations=self._hints,
             _meta=told if apps and self.shown else None,
         )
+
+    @property
+    def _hints(self) -> types.ToolAnnotations | None:
+        """Only what differs from what chats assume: that a tool may change things, and for the worse."""
+        if self.read_only:
+            return types.ToolAnnotations(read_only_hint=True)
+        return None if self.destructive else types.ToolAnnotations(destructive_hint=False)
 
 
 def wire_size(tool: Tool) -> int:
@@ -83,13 +91,19 @@ def _wire(tool: Tool) -> bytes:
     return json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+class FromTemplate(Protocol):
+    """Makes the tool of a template; a ``terse`` one takes fewer bytes."""
+
+    def __call__(self, workbench: Workbench, template: str, *, terse: bool = False) -> Tool: ...
+
+
 @dataclass(slots=True)
 class Toolbox:
     """The general tools, always listed, and one tool per template as far as the byte budget goes."""
 
     workbench: Workbench
     general: Mapping[str, Tool]
-    from_template: Callable[[Workbench, str], Tool]
+    from_template: FromTemplate
     _seen: tuple[object, ...] = ()
     _listed: list[Tool] = field(default_factory=list[Tool])
     _fingerprint: bytes = b""
@@ -123,8 +137,11 @@ class Toolbox:
         chosen = list(self.general.values())
         plain = sum(wire_size(tool) for tool in chosen if not tool.for_apps)
         room = self.workbench.settings.tools_bytes - plain - len('{"tools":[]}')
-        for name in self._preferred():
-            tool = self.from_template(self.workbench, name)
+        tools = [self.from_template(self.workbench, name) for name in self._preferred()]
+        if sum(map(wire_size, tools)) > room:
+            # More tools are worth more than the names of models in each of them.
+            tools = [self.from_template(self.workbench, tool.name, terse=True) for tool in tools]
+        for tool in tools:
             size = wire_size(tool)
             if size <= room:
                 chosen.append(tool)

@@ -91,7 +91,7 @@ SWEEP = Tool(
     description="One or two parameters over values: a labelled contact sheet.",
     schema=schema(
         template={**TEMPLATE, "description": "txt2img when left out.", "optional": True},
-        values={"type": "object", "description": "Parameters that stay the same.", "optional": True},
+        values={"type": "object", "description": "The other parameters.", "optional": True},
         over={"type": "object", "description": 'Such as {"steps": [10, 30], "sampler": ["euler", "dpmpp_2m"]}.'},
     ),
     run=_sweep,

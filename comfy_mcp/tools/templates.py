@@ -15,13 +15,17 @@ from comfy_mcp.tools.pictures import with_uploads
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.tools.requests import request_for
 from comfy_mcp.workbench import Workbench
-from comfy_mcp.workflows import json_schema
+from comfy_mcp.workflows import MOST_CHOICES, json_schema
 
 __all__ = ["RUN_TEMPLATE", "template_tool"]
 
 
-def template_tool(workbench: Workbench, template: str) -> Tool:
-    """The tool of one template; enums come from what ComfyUI offered when it last answered, without asking it."""
+def template_tool(workbench: Workbench, template: str, *, terse: bool = False) -> Tool:
+    """The tool of one template; enums come from what ComfyUI offered when it last answered, without asking it.
+
+    ``terse`` leaves them out: they are checked all the same.
+    """
+    most = 0 if terse else MOST_CHOICES
     found = workbench.catalogue.get(template)
 
     async def run(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
@@ -32,7 +36,9 @@ def template_tool(workbench: Workbench, template: str) -> Tool:
         title=found.title,
         description=found.description,
         # It takes an idempotency_key as well; what no model fills in is not worth its bytes in every turn.
-        schema=json_schema(found, styles=workbench.catalogue.styles, object_info=workbench.known_info),
+        schema=json_schema(
+            found, styles=workbench.catalogue.styles, object_info=workbench.known_info, max_choices=most
+        ),
         run=run,
         shown=True,
     )
@@ -63,10 +69,10 @@ async def _run_template(workbench: Workbench, caller: Caller, arguments: Mapping
 
 RUN_TEMPLATE = Tool(
     name="run_template",
-    description="Run any template by id, also one that is not a tool of its own.",
+    description="Run any template by id.",
     schema=schema(
         template=TEMPLATE,
-        values={"type": "object", "description": "Parameters as describe_template names them.", "optional": True},
+        values={"type": "object", "description": "See describe_template.", "optional": True},
         wait=WAIT,
         idempotency_key={"type": "string", "description": "Same key, same job.", "optional": True},
     ),

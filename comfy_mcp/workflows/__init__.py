@@ -10,12 +10,13 @@ from comfy_mcp.workflows.importer import Imported, import_workflow, write_templa
 from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifest, write_manifest
 from comfy_mcp.workflows.needs import Needs, needs_of, offers
 from comfy_mcp.workflows.object_info import InputInfo, NodeInfo, ObjectInfo
-from comfy_mcp.workflows.schema import describe, json_schema
+from comfy_mcp.workflows.schema import MOST_CHOICES, describe, json_schema
 from comfy_mcp.workflows.styles import Around, Style
 from comfy_mcp.workflows.template import Template
 from comfy_mcp.workflows.values import checked
 
 __all__ = [
+    "MOST_CHOICES",
     "Around",
     "Bind",
     "Catalogue",

@@ -16,11 +16,14 @@ from comfy_mcp.workflows.object_info import ObjectInfo
 from comfy_mcp.workflows.styles import Style
 from comfy_mcp.workflows.template import Template
 
-__all__ = ["describe", "json_schema"]
+__all__ = ["MOST_CHOICES", "describe", "json_schema"]
 
 _TYPES = {"int": "integer", "seed": "integer", "float": "number", "bool": "boolean"}
 _PICTURE = "Id or base64."
-_SHOWN, _ENUM_LETTERS, _SOME_LETTERS = 8, 100, 16
+MOST_CHOICES = 8
+"""So many are an enum; of more, some are named."""
+
+_ENUM_LETTERS, _SOME_LETTERS = 100, 16
 
 
 def json_schema(
@@ -28,13 +31,13 @@ def json_schema(
     *,
     styles: Mapping[str, Style],
     object_info: ObjectInfo | None = None,
-    max_choices: int = _SHOWN,
+    max_choices: int = MOST_CHOICES,
     full: bool = False,
 ) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the arguments: flat, scalar, one description each.
 
     More than ``max_choices`` choices, or very long ones, are no enum: the description names a few and the tool that
-    lists all, and binding knows them all. ``full`` gives every choice.
+    lists all, and binding knows them all; 0 names none. ``full`` gives every choice.
     """
     most = len(styles) + 100_000 if full else max_choices
     properties = {
@@ -82,16 +85,16 @@ def _default_first(default: str | None, choices: tuple[Any, ...] | None) -> list
 
 
 def _choice(told: str, names: Sequence[str], most: int, lister: str) -> dict[str, Any]:
-    if names and len(names) <= most and (most > _SHOWN or sum(map(len, names)) <= _ENUM_LETTERS):
+    if names and len(names) <= most and (most > MOST_CHOICES or sum(map(len, names)) <= _ENUM_LETTERS):
         return {"type": "string", "enum": list(names), "description": told}
-    some = f": {', '.join(_some(names))}, … {len(names)} in {lister}" if names else f", see {lister}"
+    some = f": {', '.join(_some(names))}, … {len(names)} in {lister}" if names and most else f", see {lister}"
     return {"type": "string", "description": f"{told.rstrip('.')}{some}"}
 
 
 def _some(names: Sequence[str]) -> list[str]:
     """The first few, by letters rather than by number: names of files can be long."""
     some = list(names[:1])
-    for name in names[1:_SHOWN]:
+    for name in names[1:MOST_CHOICES]:
         if sum(map(len, some)) + len(name) > _SOME_LETTERS:
             break
         some.append(name)

@@ -80,8 +80,15 @@ async def test_generate_calls_the_tool_with_what_was_chosen(chat: Chat, api: htt
     assert call["name"] == "run_template"
     assert call["arguments"]["template"] == "txt2img"
     assert call["arguments"]["values"] == {
-        "prompt": "hills at dawn", "width": 256, "height": 192, "steps": 2, "cfg": 4.5,
-        "style": "ink_drawing", "sampler": "euler", "batch": 2, "seed": -1,
+        "prompt": "hills at dawn",
+        "width": 256,
+        "height": 192,
+        "steps": 2,
+        "cfg": 4.5,
+        "style": "ink_drawing",
+        "sampler": "euler",
+        "batch": 2,
+        "seed": -1,
     }
     (job,) = await jobs(api)
     assert (job["values"]["sampler"], job["values"]["cfg"], job["values"]["batch"]) == ("euler", 4.5, 2)

@@ -16,6 +16,7 @@ import mcp_types as types
 import pytest
 from PIL import Image
 
+from comfy_mcp.comfyui import ComfyUI
 from comfy_mcp.content import Budget, job_result
 from comfy_mcp.jobs import JobRequest
 from comfy_mcp.profiles import PROFILES, profile_of
@@ -24,7 +25,7 @@ from comfy_mcp.tasks import background
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import shipped_folder
 from tests.images.samples import encoded, noise, ogg
-from tests.server.chats import FRESH, JOB, SMALL, over_http, over_stdio, pictures_of, text_of
+from tests.server.chats import FRESH, JOB, SMALL, in_memory, over_http, over_stdio, pictures_of, text_of
 from tests.workbenches import served, settings_for
 
 ROOT = Path(__file__).parents[2]
@@ -250,6 +251,26 @@ async def test_what_is_asked_for_is_checked_against_now_and_not_against_the_list
         assert not close.is_error and "sampler euler" in text_of(close)
         unknown = await chat.call_tool("txt2img", {**SMALL, "scheduler": "karas"})
         assert "scheduler 'karas' is unknown; nearest: karras" in text_of(unknown)
+
+
+async def test_long_names_of_models_cost_no_tool_its_place(
+    tmp_path: Path, embedded_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, names = ComfyUI.object_info, [f"a rather long name of a checkpoint, number {number}.ckpt" for number in "12"]
+
+    async def with_names(self: ComfyUI) -> dict[str, Any]:
+        told = await ask(self)
+        told["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0] = names
+        return told
+
+    monkeypatch.setattr(ComfyUI, "object_info", with_names)
+    async with in_memory(tmp_path, embedded_url) as chat:
+        await chat.call_tool("describe_template", {"template": "txt2img"})
+        tools = {tool.name: tool for tool in (await chat.list_tools(cache_mode="bypass")).tools}
+    assert {"txt2img", "img2img", "inpaint", "upscale"} <= tools.keys()
+    told = [tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in tools.values()]
+    assert len(json.dumps({"tools": told}, separators=(",", ":"), ensure_ascii=False).encode()) <= 8192
+    assert "enum" not in tools["txt2img"].input_schema["properties"]["checkpoint"]
 
 
 async def test_templates_that_pass_the_budget_are_reached_by_name(tmp_path: Path, embedded_url: str) -> None:
