@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ToolsListChanged
@@ -64,10 +65,11 @@ class Changes:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             tasks.start_soon(self._watch_models, tools.workbench)
-            before = tools.fingerprint()
+            before = await to_thread.run_sync(tools.fingerprint)
             while True:
                 await anyio.sleep(_LOOK_SECONDS)
-                now = tools.fingerprint()
+                # In a thread: with hundreds of templates it takes longer than anybody may keep the event loop.
+                now = await to_thread.run_sync(tools.fingerprint)
                 if now != before:
                     before = now
                     await self._bus.publish(ToolsListChanged())
@@ -75,7 +77,7 @@ class Changes:
                         await self._tell(name, ServerSession.send_tool_list_changed)
 
     def meet(self, ctx: Context) -> None:
-        """A chat asked for the tools: it is told when they change."""
+        """A chat uses the tools: it is told when they change."""
         self._somebody = True
         if (name := _session_name(ctx)) is not None:
             self._sessions[name] = ctx.session

@@ -104,6 +104,8 @@ class WorkbenchServer(Server[Any]):
         self, ctx: Context, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
         tools = await self._tools()
+        # Also here: after a restart of ours a session goes on without listing the tools again.
+        self.changes.meet(ctx)
         tool = tools.find(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name[:64]!r}.")

@@ -225,10 +225,11 @@ async def test_a_new_model_changes_the_tools(
 
     monkeypatch.setattr(ComfyUI, "object_info", with_more)
     async with in_memory(tmp_path, embedded_url) as chat:
-        await chat.list_tools()
         with anyio.fail_after(10):
+            while "procedural-sd15" not in str(await chat.list_tools(cache_mode="bypass")):
+                await anyio.sleep(0.1)
+            await anyio.sleep(1.5)  # the change from nothing to this is told of by now
             async with chat.listen(tools_list_changed=True) as news:
-                await anext(aiter(news))
                 added.append("brand_new.safetensors")
                 await anext(aiter(news))
         listed = await chat.list_tools(cache_mode="bypass")
