@@ -21,9 +21,9 @@ __all__ = ["MOST_CHOICES", "describe", "json_schema"]
 _TYPES = {"int": "integer", "seed": "integer", "float": "number", "bool": "boolean"}
 _PICTURE = "Id or base64."
 MOST_CHOICES = 8
-"""So many are an enum; of more, some are named."""
+"""So many are an enum; of more, the number is told."""
 
-_ENUM_LETTERS, _SOME_LETTERS = 100, 16
+_ENUM_LETTERS = 100
 
 
 def json_schema(
@@ -87,18 +87,8 @@ def _default_first(default: str | None, choices: tuple[Any, ...] | None) -> list
 def _choice(told: str, names: Sequence[str], most: int, lister: str) -> dict[str, Any]:
     if names and len(names) <= most and (most > MOST_CHOICES or sum(map(len, names)) <= _ENUM_LETTERS):
         return {"type": "string", "enum": list(names), "description": told}
-    some = f": {', '.join(_some(names))}, … {len(names)} in {lister}" if names and most else f", see {lister}"
-    return {"type": "string", "description": f"{told.rstrip('.')}{some}"}
-
-
-def _some(names: Sequence[str]) -> list[str]:
-    """The first few, by letters rather than by number: names of files can be long."""
-    some = list(names[:1])
-    for name in names[1:MOST_CHOICES]:
-        if sum(map(len, some)) + len(name) > _SOME_LETTERS:
-            break
-        some.append(name)
-    return some
+    where = f"{len(names)} in {lister}" if names and most else f"see {lister}"
+    return {"type": "string", "description": f"{told.rstrip('.')}, {where}"}
 
 
 def _default_now(name: str, parameter: Parameter, choices: tuple[Any, ...] | None) -> Any:

@@ -224,7 +224,7 @@ async def test_a_new_model_changes_the_tools(
         return told
 
     monkeypatch.setattr(ComfyUI, "object_info", with_more)
-    async with in_memory(tmp_path, embedded_url) as chat:
+    async with in_memory(tmp_path, embedded_url, tools_bytes=20_000) as chat:
         with anyio.fail_after(10):
             while "procedural-sd15" not in str(await chat.list_tools(cache_mode="bypass")):
                 await anyio.sleep(0.1)

@@ -47,7 +47,7 @@ def test_four_tools_leave_room_in_a_list_of_8_kilobytes() -> None:
     assert sum(sizes) <= 5_800
 
 
-def test_long_choices_are_named_in_part_and_fully_on_request() -> None:
+def test_long_choices_are_counted_and_named_on_request() -> None:
     template = SHIPPED.get("txt2img")
     short = json_schema(template, styles=SHIPPED.styles, object_info=FULL)["properties"]
     assert short["sampler"]["description"].startswith("Sampling method: dpmpp_2m, ")
