@@ -36,8 +36,8 @@ def json_schema(
 ) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the arguments: flat, scalar, one description each.
 
-    More than ``max_choices`` choices, or very long ones, are no enum: the description names a few and the tool that
-    lists all, and binding knows them all; 0 names none. ``full`` gives every choice.
+    More than ``max_choices`` choices, or very long ones, are no enum: the description says how many there are and
+    which tool lists them, and binding knows them all; 0 says only which. ``full`` gives every choice.
     """
     most = len(styles) + 100_000 if full else max_choices
     properties = {
