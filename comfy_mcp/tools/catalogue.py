@@ -47,7 +47,7 @@ async def _describe_template(
     lines += [_parameter_line(parameter) for parameter in told["parameters"]]
     if template.takes_style:
         lines.append("- style (text): A style preset; list_styles tells of them.")
-    presets = await workbench.presets(template.id, caller.owner)
+    presets = await workbench.presets.of(template.id, caller.owner)
     if presets:
         shown = ", ".join(
             f"{name} (used unless another is named)" if p.default else name for name, p in presets.items()

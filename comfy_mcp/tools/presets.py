@@ -34,7 +34,7 @@ async def _save_preset(workbench: Workbench, caller: Caller, arguments: Mapping[
         default=arguments.get("default") is True,
         **around,
     )
-    await workbench.save_preset(preset, caller.owner)
+    await workbench.presets.save(preset, caller.owner)
     how = "It is used from now on unless another is named." if preset.default else f'Give preset "{preset.name}".'
     return text_result(f"Saved the preset {preset.name} for {preset.template}. {how}")
 

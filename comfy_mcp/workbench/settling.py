@@ -7,7 +7,6 @@ call, also with those of a template that has no such parameter.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,20 +14,16 @@ from typing import Any
 from comfy_mcp.errors import InvalidParameter, NotFound, nearest
 from comfy_mcp.jobs import JobRequest, Preset
 from comfy_mcp.store import JobStore
-from comfy_mcp.workflows import Around, Catalogue, ObjectInfo, Template, checked, offered
+from comfy_mcp.workbench.presets import OWN, presets_of
+from comfy_mcp.workflows import Around, Template
 
-__all__ = ["EVERY", "PRESETS", "Settled", "check_preset", "preset_key", "preset_record", "presets_of", "settled"]
+__all__ = ["EVERY", "Settled", "settled"]
 
-PRESETS = "preset"
-_NAME = re.compile(r"[\w][\w -]{0,63}")
-_MOST_AROUND = 2_000
 EVERY = "*"
 """In the setting ``locked``: every template."""
 
 _ADMINISTRATOR = "the administrator"
 _AROUND = ("prefix", "suffix", "negative")
-_OWN = frozenset({"prompt", "image", "mask"})
-"""What a call is about; nobody sets that for good."""
 
 
 @dataclass(slots=True)
@@ -83,7 +78,7 @@ def _except(layer: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
 def _lay(told: Settled, template: Template, layer: Mapping[str, Any], whose: str) -> None:
     """Put one layer over what there is so far."""
     for name, value in layer.items():
-        if value is None or name in _OWN or name in _AROUND:
+        if value is None or name in OWN or name in _AROUND:
             continue
         if name == "style" and template.takes_style:
             if told.style not in (None, value):
@@ -109,43 +104,3 @@ async def _preset(template: Template, request: JobRequest, store: JobStore) -> P
         hint = f"There are: {', '.join(known)}." if known else "save_preset makes one."
         raise NotFound(f"There is no preset {request.preset[:64]!r} for {template.id}.", hint=hint)
     return presets[request.preset]
-
-
-async def presets_of(store: JobStore, owner: str, template: str) -> dict[str, Preset]:
-    """The presets of a person for one template, by name."""
-    found = (Preset(**record) for record in (await store.records(owner, PRESETS)).values())
-    return {preset.name: preset for preset in found if preset.template == template}
-
-
-def check_preset(template: Template, preset: Preset, catalogue: Catalogue, info: ObjectInfo | None) -> None:
-    """Raises InvalidParameter when the template cannot take it, NotFound when there is no such style."""
-    if not _NAME.fullmatch(preset.name):
-        raise InvalidParameter("name", "name is no short name.", hint="Use up to 64 letters, digits, spaces, - and _.")
-    for name, value in preset.values.items():
-        if name in _OWN or name not in template.parameters:
-            hint = "That is what each call is about." if name in _OWN else "describe_template lists them."
-            raise InvalidParameter(name[:64], f"A preset of {template.id} cannot hold {name[:64]!r}.", hint=hint)
-        parameter = template.parameters[name]
-        checked(name, parameter, value, choices=offered(parameter, info))
-    if preset.style is not None:
-        catalogue.style(preset.style)
-    if any(len(text) > _MOST_AROUND for text in (preset.prefix, preset.suffix, preset.negative)):
-        raise InvalidParameter("prefix", "What goes around the prompt is too long.", hint=f"At most {_MOST_AROUND}.")
-
-
-def preset_key(template: str, name: str) -> str:
-    """What a preset is kept under."""
-    return f"{template}/{name}"
-
-
-def preset_record(preset: Preset) -> dict[str, Any]:
-    return {
-        "template": preset.template,
-        "name": preset.name,
-        "values": dict(preset.values),
-        "style": preset.style,
-        "prefix": preset.prefix,
-        "suffix": preset.suffix,
-        "negative": preset.negative,
-        "default": preset.default,
-    }

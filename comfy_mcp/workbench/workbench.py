@@ -6,7 +6,7 @@ Owns the wiring of the layers below.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,15 +22,15 @@ from comfy_mcp.backends import ComfyUIBackend, Member, Pool
 from comfy_mcp.dispatch import Dispatcher, Limits
 from comfy_mcp.errors import InvalidImage, NotFound
 from comfy_mcp.fetching import Fetcher
-from comfy_mcp.jobs import Asset, Job, JobRequest, JobState, Preset
+from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
 from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.store import Mode, QueueLimits, SqliteStore
 from comfy_mcp.tasks import background
 from comfy_mcp.watch import Board
 from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
 from comfy_mcp.workbench.places import Places
+from comfy_mcp.workbench.presets import Presets
 from comfy_mcp.workbench.service import backends_of, elected, opener, watch_settings
-from comfy_mcp.workbench.settling import PRESETS, check_preset, preset_key, preset_record, presets_of
 from comfy_mcp.workbench.sweeps import Sweeps
 from comfy_mcp.workflows import Catalogue, ObjectInfo, describe, shipped_folder
 
@@ -53,6 +53,7 @@ class Workbench:
         self.pool = pool
         self.dispatching = False
         self._board = Board()
+        self.presets = Presets(self)
         self.sweeps = Sweeps(self)
         self._places = Places(store, pool)
         self._catalogue = Catalogue.load(self._folders)
@@ -152,32 +153,6 @@ class Workbench:
     def _accepting(self) -> Accepting:
         settings = self.settings
         return Accepting(self.catalogue, self.store, self.pool, settings.queue_expiry, settings.locked)
-
-    async def presets(self, template: str, owner: str = "local") -> Mapping[str, Preset]:
-        """The presets of a person for one template, by name."""
-        return await presets_of(self.store, owner, template)
-
-    async def save_preset(self, preset: Preset, owner: str = "local") -> None:
-        """Keep a preset, in the place of an earlier one of its name; one that is the default is the only one.
-
-        Raises:
-            NotFound: there is no such template.
-            InvalidParameter: it has no such parameter, or a value that fits nobody.
-        """
-        check_preset(self.catalogue.get(preset.template), preset, self.catalogue, self.known_info)
-        if preset.default:
-            for other in (await self.presets(preset.template, owner)).values():
-                if other.default:
-                    await self._keep_preset(replace(other, default=False), owner)
-        await self._keep_preset(preset, owner)
-
-    async def _keep_preset(self, preset: Preset, owner: str) -> None:
-        key = preset_key(preset.template, preset.name)
-        await self.store.keep_record(owner, PRESETS, key, preset_record(preset))
-
-    async def drop_preset(self, template: str, name: str, owner: str = "local") -> bool:
-        """Whether there was one."""
-        return await self.store.drop_record(owner, PRESETS, preset_key(template, name))
 
     async def job(self, job: str, owner: str | None = None) -> Job:
         """The job as it is now, with the newest progress or its place in the queue. Raises NotFound."""

@@ -62,7 +62,7 @@ async def test_nobody_sets_for_good_what_a_call_is_about(workbench: Workbench) -
 
 async def test_a_preset_wins_over_the_call_and_is_won_over_by_what_is_sent(workbench: Workbench) -> None:
     night = Preset("txt2img", "night", {"steps": 9, "cfg": 2.0}, "anime", "night,", ", stars", "sun")
-    await workbench.save_preset(night)
+    await workbench.presets.save(night)
     job = await made(workbench, preset="night", standing={"steps": "8"}, values={"negative": "fog"})
     assert (job.values["steps"], job.values["cfg"], job.style) == (8, 2.0, "anime")
     assert (job.values["prompt"], job.values["negative"]) == ("a house", "fog")
@@ -72,9 +72,9 @@ async def test_a_preset_wins_over_the_call_and_is_won_over_by_what_is_sent(workb
 
 
 async def test_the_default_preset_is_for_who_wants_it(workbench: Workbench) -> None:
-    await workbench.save_preset(Preset("txt2img", "first", {"steps": 9}, default=True))
-    await workbench.save_preset(Preset("txt2img", "second", {"steps": 8}, default=True))
-    assert [(p.name, p.default) for p in (await workbench.presets("txt2img")).values()] == [
+    await workbench.presets.save(Preset("txt2img", "first", {"steps": 9}, default=True))
+    await workbench.presets.save(Preset("txt2img", "second", {"steps": 8}, default=True))
+    assert [(p.name, p.default) for p in (await workbench.presets.of("txt2img")).values()] == [
         ("first", False), ("second", True),
     ]  # fmt: skip
     assert (await made(workbench)).values["steps"] == 3
@@ -86,8 +86,8 @@ async def test_the_default_preset_is_for_who_wants_it(workbench: Workbench) -> N
     assert (await made(workbench, default_preset=True, owner="bob")).values["steps"] == 3
     with pytest.raises(NotFound, match="secon"):
         await made(workbench, preset="secon")
-    assert await workbench.drop_preset("txt2img", "second")
-    assert not await workbench.drop_preset("txt2img", "second")
+    assert await workbench.presets.drop("txt2img", "second")
+    assert not await workbench.presets.drop("txt2img", "second")
     assert (await made(workbench, default_preset=True)).values["steps"] == 3
 
 
@@ -104,24 +104,24 @@ async def test_the_default_preset_is_for_who_wants_it(workbench: Workbench) -> N
 )
 async def test_a_preset_that_fits_nobody_is_refused(workbench: Workbench, preset: Preset, parameter: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        await workbench.save_preset(preset)
+        await workbench.presets.save(preset)
     assert caught.value.parameter == parameter
     assert caught.value.hint
-    assert await workbench.presets("txt2img") == {}
+    assert await workbench.presets.of("txt2img") == {}
 
 
 async def test_a_preset_of_nothing_is_refused(workbench: Workbench) -> None:
     with pytest.raises(NotFound):
-        await workbench.save_preset(Preset("txt2image", "a"))
+        await workbench.presets.save(Preset("txt2image", "a"))
     with pytest.raises(NotFound):
-        await workbench.save_preset(Preset("txt2img", "a", style="nowhere"))
+        await workbench.presets.save(Preset("txt2img", "a", style="nowhere"))
 
 
 @pytest.mark.requirement("R19")
 async def test_nobody_wins_over_a_lock(tmp_path: Path, embedded_url: str) -> None:
     settings = settings_for(tmp_path, embedded_url, locked=LOCKED)
     async with Workbench.open(settings, dispatch=False) as workbench:
-        await workbench.save_preset(Preset("txt2img", "own", {"steps": 9, "cfg": 9.0}, prefix="own:"))
+        await workbench.presets.save(Preset("txt2img", "own", {"steps": 9, "cfg": 9.0}, prefix="own:"))
         job = await made(workbench, preset="own", standing={"steps": "4"})
         assert (job.values["steps"], job.values["cfg"]) == (6, 3.0)
         assert any("steps is 6 by the administrator, not 5" in warning for warning in job.warnings)
@@ -135,3 +135,11 @@ async def test_a_lock_that_fits_nobody_is_not_quietly_dropped(tmp_path: Path, em
     async with Workbench.open(settings, dispatch=False) as workbench:
         with pytest.raises(InvalidParameter, match="steps"):
             await made(workbench)
+
+
+async def test_presets_are_not_without_end(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comfy_mcp.workbench.presets._MOST", 2)
+    for name in ("a", "b", "a"):
+        await workbench.presets.save(Preset("txt2img", name, {"steps": 9}))
+    with pytest.raises(InvalidParameter, match="2 presets"):
+        await workbench.presets.save(Preset("txt2img", "c", {"steps": 9}))
