@@ -63,7 +63,8 @@ class JobRequest:
     ``priority`` is -10 to 10. Only a backend with all ``tags`` runs it. ``expires_in`` is seconds until it is given up
     when nobody could start it, None for the setting's. ``standing`` is what the person sends with every call, as text
     by parameter. ``preset`` names one of the owner's; ``default_preset`` takes the one that stands for none. What is
-    ``free`` is left to the call by all but the administrator: a sweep goes over it.
+    ``free`` is left to the call by all but the administrator: a sweep goes over it. ``drawn`` is the seed where one is
+    to be drawn. ``asked`` are the values as they came, where pictures in them were stored since.
     """
 
     template: str
@@ -77,6 +78,8 @@ class JobRequest:
     preset: str | None = None
     default_preset: bool = False
     free: frozenset[str] = frozenset()
+    drawn: int | None = None
+    asked: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,16 @@ Owns one habit: the block's own failure comes out as it is, not wrapped in a gro
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-__all__ = ["background"]
+__all__ = ["background", "to_the_end"]
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -24,6 +26,14 @@ async def background() -> AsyncGenerator[TaskGroup]:
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise _only(group) from None
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """What ``work`` gives, also when the caller is cancelled meanwhile; then that is raised at its next wait."""
+    done: list[T] = []
+    with anyio.CancelScope(shield=True):
+        done.append(await work)
+    return done[0]
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

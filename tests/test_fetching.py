@@ -73,7 +73,7 @@ HERE = [
 NEIGHBOURS = [
     *("10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "192.0.0.1", "198.18.0.1", "224.0.0.1"),
     *("255.255.255.255", "240.0.0.1", "[fe80::1]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[::ffff:10.0.0.1]"),
-    *("[2002:a9fe:a9fe::]", "[64:ff9b::a9fe:a9fe]"),
+    *("[2002:a9fe:a9fe::]", "[64:ff9b::a9fe:a9fe]", "[fec0::1]"),
 ]
 ODD = [
     *(
@@ -98,10 +98,16 @@ ODD = [
 @pytest.mark.parametrize("host", [*HERE, *NEIGHBOURS])
 async def test_nobody_here_is_asked(canary: Canary, host: str) -> None:
     for scheme in ("http", "https"):
-        with pytest.raises(InvalidImage) as caught:
+        with pytest.raises(InvalidImage, match=r"public internet|no such host|cannot be fetched") as caught:
             await Fetcher(1_000).fetch(f"{scheme}://{host}:{canary.port}/a.png")
         assert caught.value.hint
     assert canary.asked == []
+
+
+@pytest.mark.parametrize("host", NEIGHBOURS)
+def test_neighbours_are_not_public(host: str) -> None:
+    """Refused for what they are, and not because nobody answered there."""
+    assert not is_public(ipaddress.ip_address(host.strip("[]")))
 
 
 @pytest.mark.parametrize("url", ODD)

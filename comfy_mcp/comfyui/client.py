@@ -109,7 +109,8 @@ class ComfyUI:
     async def _json(self, path: str) -> Any:
         with translated(self.url):
             answer = await self._http.get(path)
-            self._expect(answer)
+        self._expect(answer)
+        with understood(self.url):
             return answer.json()
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
@@ -188,7 +189,7 @@ class ComfyUI:
         with translated(self.url):
             answer = await self._http.post("/upload/image", data=form, files={"image": (stored, data)})
         self._expect(answer)
-        with translated(self.url), understood(self.url):
+        with understood(self.url):
             told = answer.json()
             return f"{told['subfolder']}/{told['name']}" if told.get("subfolder") else str(told["name"])
 
@@ -202,7 +203,8 @@ class ComfyUI:
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
         with translated(self.url):
             answer = await self._http.post("/prompt", json=body)
-            told: dict[str, Any] = answer.json() if answer.status_code in (200, 400) else {}
+        with understood(self.url):
+            told: dict[str, Any] = dict(answer.json()) if answer.status_code in (200, 400) else {}
         if answer.status_code == 400 or told.get("node_errors"):
             if answer.status_code == 200:
                 # A part of it was accepted and would run: the person asked for all of it.

@@ -38,6 +38,7 @@ _SETTLE_SECONDS = 0.05
 _CANCEL_SECONDS = 5.0
 _SUBMIT_TRIES = 3
 _ARRIVAL_SECONDS = 0.3
+_NEWS_SECONDS = 0.3
 _UNHEARD_SECONDS = 0.5
 """Between two looks at the history when no socket tells that it is time for one."""
 
@@ -208,11 +209,15 @@ class _Execution:
         while True:
             with anyio.move_on_after(_SETTLE_SECONDS if absent else poll):
                 await self._look.wait()
-            self._look = anyio.Event()
+            told, self._look = self._look.is_set(), anyio.Event()
             if self._broken:
                 restarted, poll = True, min(poll, _UNHEARD_SECONDS)
             try:
                 if (entry := await self._comfy.history(self._run.prompt_id)) is not None:
+                    if not (told or self._broken):
+                        # The look came before the news: what the socket still has to tell of the steps is on its way.
+                        with anyio.move_on_after(_NEWS_SECONDS):
+                            await self._look.wait()
                     return entry
                 absent = 0 if self._run.prompt_id in await self._comfy.queue() else absent + 1
                 patience.answered()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -38,12 +37,10 @@ def translated(url: str) -> Generator[None]:
     """Turn foreign failures inside the block into ours.
 
     Raises:
-        BackendUnavailable: no connection, no answer in time, a broken one, or one that is not ComfyUI's.
+        BackendUnavailable: no connection, no answer in time, or a broken one.
     """
     try:
         yield
-    except json.JSONDecodeError:
-        raise _another(url) from None
     except FOREIGN as failure:
         never_sent = isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
         raise unavailable(url, _reason(failure), reached=not never_sent) from failure
@@ -54,11 +51,11 @@ def understood(url: str) -> Generator[None]:
     """Read an answer inside the block: one of another shape is not ComfyUI's, and says nothing about a job.
 
     Raises:
-        BackendUnavailable: the answer has not the shape it should have.
+        BackendUnavailable: the answer is no JSON, or has not the shape it should have.
     """
     try:
         yield
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as failure:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as failure:
         raise _another(url) from failure
 
 

@@ -7,7 +7,7 @@ Used by assets, workbench and content.
 from comfy_mcp.images.fitting import Fitted, fit
 from comfy_mcp.images.limits import MADE, UPLOADED, Limits
 from comfy_mcp.images.reading import Inspection, inspect, measure, verify
-from comfy_mcp.images.sheets import contact_sheet
+from comfy_mcp.images.sheets import contact_sheet, side_of_cell
 from comfy_mcp.images.sniffing import Kind, Media, sniff
 from comfy_mcp.images.uploading import Accepted, accept_upload
 
@@ -25,6 +25,7 @@ __all__ = [
     "fit",
     "inspect",
     "measure",
+    "side_of_cell",
     "sniff",
     "verify",
 ]

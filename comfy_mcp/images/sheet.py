@@ -18,20 +18,18 @@ from comfy_mcp.images.sniffing import sniff
 __all__ = ["draw_sheet"]
 
 _GAP, _LETTER = 8, 20
-_CELL_PIXELS = 3_200_000
-"""All cells together: a sheet is looked at as a whole, and its cells are there one by one."""
-_LARGEST, _SMALLEST = 512, 128
 _MOST_LETTERS = 40
 _PAPER, _INK, _EMPTY = (24, 24, 28), (235, 235, 240), (52, 52, 60)
 
 
-def draw_sheet(columns: Sequence[str], rows: Sequence[str], cells: Sequence[bytes | str], *, title: str = "") -> bytes:
+def draw_sheet(
+    columns: Sequence[str], rows: Sequence[str], cells: Sequence[bytes | str], side: int, *, title: str = ""
+) -> bytes:
     """PNG bytes of the sheet.
 
-    ``cells`` are row by row: the bytes of a picture, or a text that says why there is none. ``rows`` may be one empty
-    label, for a sheet of one parameter.
+    ``cells`` are row by row, at most ``side`` pixels long: the bytes of a picture, or a text that says why there is
+    none. ``rows`` may be one empty label, for a sheet of one parameter.
     """
-    side = _side(len(cells))
     thumbs = [_thumbnail(cell, side) if isinstance(cell, bytes) else cell for cell in cells]
     sizes = [thumb.size for thumb in thumbs if not isinstance(thumb, str)] or [(side, side)]
     width, height = max(size[0] for size in sizes), max(size[1] for size in sizes)
@@ -61,10 +59,6 @@ def draw_sheet(columns: Sequence[str], rows: Sequence[str], cells: Sequence[byte
     written = io.BytesIO()
     sheet.save(written, "PNG")
     return written.getvalue()
-
-
-def _side(count: int) -> int:
-    return max(_SMALLEST, min(_LARGEST, int((_CELL_PIXELS / max(1, count)) ** 0.5)))
 
 
 def _thumbnail(data: bytes, side: int) -> Picture | str:

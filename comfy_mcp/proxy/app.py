@@ -60,7 +60,7 @@ def create_app(workbench: Workbench) -> ASGIApp:
         return tools
 
     server = WorkbenchServer(open_tools, links.public)
-    mcp = Sessions(server, signer, max_body=settings.max_body)
+    mcp = Sessions(server, signer, max_body=settings.max_body, on_end=server.changes.forget)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ OWN = "local"
 _PREFIX = "x-comfy-"
 _USERS = ("x-user-id", "x-openwebui-user-id")
 _UNFILLED = re.compile(r"\{\{.*\}\}|\$\{.*\}")
-_MOST = 4_000
+_MOST, _LONG = 4_000, 128
+_NOBODY = "nobody"
 
 
 def caller_of(settings: Settings, link: Link, ctx: Context, own: Mapping[str, str]) -> Caller:
@@ -55,8 +57,11 @@ def owner_of(settings: Settings, ctx: Context) -> str:
     """Whose jobs these are; a name in a header counts only where the settings say that it may be believed."""
     if not settings.forwarded_users or ctx.request is None:
         return OWN
-    named = (_filled(ctx.request.headers.get(name, "")) for name in _USERS)
-    return next((f"user:{name[:128]}" for name in named if name), OWN)
+    named = next((found for name in _USERS if (found := _filled(ctx.request.headers.get(name, "")))), None)
+    if named is None:
+        # Not the owner of the machine, whose jobs the REST interface and the command line make.
+        return _NOBODY
+    return f"user:{named}" if len(named) <= _LONG else f"user:{hashlib.sha256(named.encode()).hexdigest()}"
 
 
 def shows_apps(ctx: Context) -> bool:
@@ -82,7 +87,8 @@ def _filled(value: str) -> str | None:
             value = base64.b64decode(value[4:], validate=True).decode().strip()
         except (binascii.Error, ValueError):
             return None
-    return None if not value or len(value) > _MOST or _UNFILLED.fullmatch(value) else value
+    odd = len(value) > _MOST or not value.replace("\n", " ").isprintable()
+    return None if not value or odd or _UNFILLED.fullmatch(value) else value
 
 
 def _profile(settings: Settings, ctx: Context, headers: Mapping[str, str]) -> Profile:

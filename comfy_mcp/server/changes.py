@@ -1,6 +1,7 @@
 """Tells chats that the tools changed or a job moved: over their session in the handshake era, over a bus later.
 
-Owns who is to be told. A chat that cannot be told any more is forgotten, without a word.
+Owns who is to be told. A chat that cannot be told any more is forgotten, without a word, and whatever goes wrong over
+one chat or one look goes wrong for nobody else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ToolsListChanged
+from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     EmptyResult,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
@@ -41,8 +44,11 @@ _LOOK_SECONDS = 1.0
 _MODELS_SECONDS = 5.0
 _SEND_SECONDS = 5.0
 _BETWEEN_SECONDS = 0.5
-_MOST_SESSIONS, _MOST_FOLLOWED = 500, 200
+_MOST_SESSIONS, _MOST_LISTENING = 500, 500
+_MOST_FOLLOWED, _MOST_OF_ONE = 200, 20
 _JOB = "job://"
+
+Tell = Callable[[str], Awaitable[None]]
 
 
 class Changes:
@@ -50,10 +56,10 @@ class Changes:
 
     def __init__(self, open_tools: Callable[[], Awaitable[Toolbox]]) -> None:
         self._open_tools = open_tools
-        self._bus = InMemorySubscriptionBus()
-        self._listening = ListenHandler(self._bus)
+        self._buses: set[InMemorySubscriptionBus] = set()
         self._sessions: OrderedDict[str, ServerSession] = OrderedDict()
         self._followed: dict[tuple[str, str], anyio.CancelScope] = {}
+        self._following = 0
         self._somebody = False
         self._tasks: TaskGroup | None = None
 
@@ -65,65 +71,101 @@ class Changes:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             tasks.start_soon(self._watch_models, tools.workbench)
-            before = await to_thread.run_sync(tools.fingerprint)
+            before = b""
             while True:
-                await anyio.sleep(_LOOK_SECONDS)
-                # In a thread: with hundreds of templates it takes longer than anybody may keep the event loop.
-                now = await to_thread.run_sync(tools.fingerprint)
-                if now != before:
+                try:
+                    # In a thread: with hundreds of templates it takes longer than anybody may keep the event loop.
+                    now = await to_thread.run_sync(tools.fingerprint)
+                    if before not in (b"", now):
+                        await self._tell_all(tasks)
                     before = now
-                    await self._bus.publish(ToolsListChanged())
-                    for name in list(self._sessions):
-                        await self._tell(name, ServerSession.send_tool_list_changed)
+                except Exception:
+                    log.exception("The tools are looked at again in %s s.", _LOOK_SECONDS)
+                await anyio.sleep(_LOOK_SECONDS)
+
+    async def _tell_all(self, tasks: TaskGroup) -> None:
+        for bus in list(self._buses):
+            await bus.publish(ToolsListChanged())
+        for name in list(self._sessions):
+            tasks.start_soon(self._tell, name, ServerSession.send_tool_list_changed)
 
     def meet(self, ctx: Context) -> None:
-        """A chat uses the tools: it is told when they change."""
+        """A chat is there: it is told when the tools change."""
         self._somebody = True
         if (name := _session_name(ctx)) is not None:
             self._sessions[name] = ctx.session
             self._sessions.move_to_end(name)
             while len(self._sessions) > _MOST_SESSIONS:
-                self._sessions.popitem(last=False)
+                self.forget(next(iter(self._sessions)))
+
+    def forget(self, name: str) -> None:
+        """The session of this name is over, and with it what it followed."""
+        self._sessions.pop(name, None)
+        for (session, _), scope in list(self._followed.items()):
+            if session == name:
+                scope.cancel()
 
     async def listen(self, ctx: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """The later era: one call is one subscription, for as long as it stands."""
         self._somebody = True
+        if len(self._buses) >= _MOST_LISTENING:
+            raise MCPError(INTERNAL_ERROR, "Too many chats are listening.")
         tools = await self._open_tools()
-        async with background() as tasks:
-            for uri in (params.notifications.resource_subscriptions or [])[:_MOST_FOLLOWED]:
-                tasks.start_soon(self._follow, tools.workbench, str(uri), _owner(tools, ctx), self._publish)
-            return await self._listening(ctx, params)
+        owner = owner_of(tools.workbench.settings, ctx)
+        bus = InMemorySubscriptionBus()
+
+        async def publish(uri: str) -> None:
+            await bus.publish(ResourceUpdated(uri=uri))
+
+        self._buses.add(bus)
+        try:
+            async with background() as tasks:
+                for uri in dict.fromkeys(map(str, params.notifications.resource_subscriptions or [])):
+                    self._may_follow(len(params.notifications.resource_subscriptions or []))
+                    tasks.start_soon(self._follow, tools.workbench, uri, owner, publish)
+                return await ListenHandler(bus)(ctx, params)
+        finally:
+            self._buses.discard(bus)
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
         """The handshake era: a job is followed until it ends, or the chat goes."""
+        tools = await self._open_tools()
         uri, name = str(params.uri), _session_name(ctx)
-        room = len(self._followed) < _MOST_FOLLOWED and (name, uri) not in self._followed
-        if self._tasks is not None and name is not None and room:
+        if self._tasks is not None and name is not None and (name, uri) not in self._followed:
             self.meet(ctx)
-            self._tasks.start_soon(self._follow_for, name, uri, _owner(await self._open_tools(), ctx))
+            self._may_follow(1 + sum(session == name for session, _ in self._followed))
+            scope = self._followed[name, uri] = anyio.CancelScope()
+            owner = owner_of(tools.workbench.settings, ctx)
+            self._tasks.start_soon(self._follow_for, name, uri, owner, scope, tools.workbench)
         return EmptyResult()
 
     async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-        if (scope := self._followed.get((_session_name(ctx) or "", str(params.uri)))) is not None:
+        if (scope := self._followed.pop((_session_name(ctx) or "", str(params.uri)), None)) is not None:
             scope.cancel()
         return EmptyResult()
 
-    async def _follow_for(self, name: str, uri: str, owner: str) -> None:
+    def _may_follow(self, own: int) -> None:
+        if self._following >= _MOST_FOLLOWED or own > _MOST_OF_ONE:
+            raise MCPError(INTERNAL_ERROR, "Too many jobs are followed: read them instead.")
+
+    async def _follow_for(
+        self, name: str, uri: str, owner: str, scope: anyio.CancelScope, workbench: Workbench
+    ) -> None:
         async def tell(told: str) -> None:
             await self._tell(name, lambda session: session.send_resource_updated(told))
 
-        tools = await self._open_tools()
-        with anyio.CancelScope() as scope:
-            self._followed[name, uri] = scope
-            try:
-                await self._follow(tools.workbench, uri, owner, tell)
-            finally:
+        try:
+            with scope:
+                await self._follow(workbench, uri, owner, tell)
+        finally:
+            if self._followed.get((name, uri)) is scope:
                 del self._followed[name, uri]
 
-    async def _follow(self, workbench: Workbench, uri: str, owner: str, tell: Callable[[str], Awaitable[None]]) -> None:
-        """Tell of every change of a job, now and then; other resources do not change."""
+    async def _follow(self, workbench: Workbench, uri: str, owner: str, tell: Tell) -> None:
+        """Tell of every change of a job of this owner, now and then; other resources do not change."""
         if not uri.startswith(_JOB):
             return
+        self._following += 1
         try:
             async with aclosing(workbench.follow(uri.removeprefix(_JOB), owner)) as changes:
                 last = 0.0
@@ -134,9 +176,10 @@ class Changes:
         except WorkbenchError:
             # There is no such job: nothing will ever be told of it.
             return
-
-    async def _publish(self, uri: str) -> None:
-        await self._bus.publish(ResourceUpdated(uri=uri))
+        except Exception:
+            log.exception("A job is not followed any more.")
+        finally:
+            self._following -= 1
 
     async def _tell(self, name: str, send: Callable[[ServerSession], Awaitable[None]]) -> None:
         session = self._sessions.get(name)
@@ -147,7 +190,8 @@ class Changes:
                 await send(session)
         except Exception:
             log.debug("A chat cannot be told of changes any more.", exc_info=True)
-            self._sessions.pop(name, None)
+            if self._sessions.get(name) is session:
+                self.forget(name)
 
     async def _watch_models(self, workbench: Workbench) -> None:
         """Ask the backends now and then what they have, as long as somebody might want to know."""
@@ -158,10 +202,8 @@ class Changes:
                     await workbench.pool.object_infos()
                 except WorkbenchError:
                     continue
-
-
-def _owner(tools: Toolbox, ctx: Context) -> str:
-    return owner_of(tools.workbench.settings, ctx)
+                except Exception:
+                    log.exception("What the backends have is asked again in %s s.", _MODELS_SECONDS)
 
 
 def _session_name(ctx: Context) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.shared.exceptions import MCPError
@@ -19,14 +20,14 @@ from mcp.shared.exceptions import MCPError
 import comfy_mcp
 from comfy_mcp.apps import MIME
 from comfy_mcp.content import error_result
-from comfy_mcp.errors import InternalError, WorkbenchError
+from comfy_mcp.errors import InternalError, InvalidParameter, WorkbenchError
 from comfy_mcp.jobs import Job
-from comfy_mcp.server.asking import Answers, ask_for_missing
+from comfy_mcp.server.asking import answered_before, ask_for
 from comfy_mcp.server.callers import APPS, Context, Link, caller_of, shows_apps
 from comfy_mcp.server.changes import Changes
 from comfy_mcp.server.prompts import Prompts
 from comfy_mcp.server.resources import Resources
-from comfy_mcp.tools.registry import Caller, Tool, Toolbox
+from comfy_mcp.tools.registry import Toolbox
 
 __all__ = ["Link", "WorkbenchServer"]
 
@@ -79,6 +80,7 @@ class WorkbenchServer(Server[Any]):
             on_completion=self._complete,
         )
         self.extensions[APPS] = {"mimeTypes": [MIME]}
+        self.middleware.append(self._met)
 
     def create_initialization_options(
         self,
@@ -90,6 +92,11 @@ class WorkbenchServer(Server[Any]):
         told = notification_options or NotificationOptions(tools_changed=True)
         return super().create_initialization_options(told, experimental_capabilities, extensions)
 
+    async def _met(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Whoever asks anything, also in a session that outlived a restart, is told of changes from then on."""
+        self.changes.meet(ctx)
+        return await call_next(ctx)
+
     async def _tools(self) -> Toolbox:
         if self._opened is None:
             self._opened = await self._open_tools()
@@ -97,23 +104,33 @@ class WorkbenchServer(Server[Any]):
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         tools, apps = await self._tools(), shows_apps(ctx)
-        self.changes.meet(ctx)
         return types.ListToolsResult(tools=[tool.listed(apps=apps) for tool in tools.listed(apps=apps)])
 
     async def _call_tool(
         self, ctx: Context, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
         tools = await self._tools()
-        # Also here: after a restart of ours a session goes on without listing the tools again.
-        self.changes.meet(ctx)
         tool = tools.find(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name[:64]!r}.")
-        answered = await ask_for_missing(ctx, tool, params.arguments or {})
-        if not isinstance(answered, Answers):
-            return answered
         caller = caller_of(tools.workbench.settings, self._link, ctx, self._standing)
-        return await _answer(tools, tool, replace(caller, on_change=_reporter(ctx)), answered.arguments)
+        caller = replace(caller, on_change=_reporter(ctx))
+        arguments = {**(params.arguments or {}), **answered_before(ctx)}
+        try:
+            try:
+                return await tool.run(tools.workbench, caller, arguments)
+            except InvalidParameter as failure:
+                given = await ask_for(ctx, tool, arguments, failure)
+                if given is None:
+                    raise
+            if isinstance(given, types.InputRequiredResult):
+                return given
+            return await tool.run(tools.workbench, caller, {**arguments, **given})
+        except WorkbenchError as failure:
+            return error_result(failure)
+        except Exception:
+            log.exception("The tool %s hit a defect.", tool.name)
+            return error_result(InternalError())
 
     def _schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self._opened.find(name) if self._opened else None
@@ -129,16 +146,6 @@ class WorkbenchServer(Server[Any]):
         return types.CompleteResult(
             completion=types.Completion(values=shown, total=len(found), has_more=len(found) > len(shown))
         )
-
-
-async def _answer(tools: Toolbox, tool: Tool, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
-    try:
-        return await tool.run(tools.workbench, caller, arguments)
-    except WorkbenchError as failure:
-        return error_result(failure)
-    except Exception:
-        log.exception("The tool %s hit a defect.", tool.name)
-        return error_result(InternalError())
 
 
 def _reporter(ctx: Context) -> Callable[[Job], Awaitable[None]]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import mcp_types as types
 from anyio import to_thread
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from comfy_mcp import images
 from comfy_mcp.apps import MIME, PAGE_URI, page
 from comfy_mcp.content import asset_uri, job_data
-from comfy_mcp.errors import WorkbenchError
+from comfy_mcp.errors import NotFound, WorkbenchError
 from comfy_mcp.jobs import Asset
 from comfy_mcp.server.callers import Context, owner_of, shows_apps
 from comfy_mcp.tools.registry import Toolbox
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Resources"]
 
 _LISTED = 20
-_MOST_BYTES = 16 * 2**20
+_MOST_BYTES = 2 * 2**20
+"""Larger ones would hold up everybody while they are made into JSON; they are behind the link, or have a preview."""
+
 _PREVIEW_BYTES, _PREVIEW_SIDE = 400_000, 1568
 _NOT_FOUND = -32002
 _JSON = "application/json"
@@ -84,14 +87,18 @@ class Resources:
                 case "job":
                     return _text(uri, job_data(await workbench.job(name, owner)))
                 case "asset":
-                    return await _bytes(workbench, uri, name, owner)
+                    name, _, small = name.partition("/")
+                    if small in ("", "preview"):
+                        return await _bytes(workbench, uri, name, owner, small=bool(small))
                 case "ui" if uri == PAGE_URI:
                     return _page(uri)
                 case _:
                     pass
+        except NotFound as failure:
+            raise _not_there(ctx, uri, str(failure)) from None
         except WorkbenchError as failure:
-            raise MCPError(_NOT_FOUND, str(failure), {"uri": uri}) from None
-        raise MCPError(_NOT_FOUND, "There is no such resource.", {"uri": uri})
+            raise MCPError(types.INTERNAL_ERROR, str(failure), {"uri": uri}) from None
+        raise _not_there(ctx, uri)
 
     async def names(self, ctx: Context, uri_template: str, begun: str) -> Sequence[str]:
         """How the open part of an address can go on."""
@@ -106,10 +113,13 @@ class Resources:
         return [name for name in names if name.startswith(begun)]
 
 
-async def _bytes(workbench: Workbench, uri: str, name: str, owner: str) -> types.ReadResourceResult:
-    name, _, small = name.partition("/")
-    if small not in ("", "preview"):
-        raise MCPError(_NOT_FOUND, "There is no such resource.", {"uri": uri})
+def _not_there(ctx: Context, uri: str, told: str = "There is no such resource.") -> MCPError:
+    """The later era has retired the code of the earlier one."""
+    code = types.INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _NOT_FOUND
+    return MCPError(code, told, {"uri": uri})
+
+
+async def _bytes(workbench: Workbench, uri: str, name: str, owner: str, *, small: bool) -> types.ReadResourceResult:
     asset = await workbench.asset(name, owner)
     if not small and asset.size > _MOST_BYTES:
         raise MCPError(types.INVALID_PARAMS, f"The picture is larger than {_MOST_BYTES} bytes: read {uri}/preview.")

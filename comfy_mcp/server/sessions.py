@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -49,10 +49,13 @@ class _Session:
 
 
 class Sessions:
-    """An ASGI app for the MCP endpoint. `run` must be entered around it."""
+    """An ASGI app for the MCP endpoint. `run` must be entered around it; ``on_end`` is told which session is over."""
 
-    def __init__(self, server: Server[Any], signer: Signer, *, max_body: int) -> None:
+    def __init__(
+        self, server: Server[Any], signer: Signer, *, max_body: int, on_end: Callable[[str], None] = lambda name: None
+    ) -> None:
         self._server = server
+        self._on_end = on_end
         self._signer = signer
         # Serves the era without sessions (2026-07-28 on); it routes by the same header as we do.
         self._stateless = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=max_body)
@@ -92,7 +95,7 @@ class Sessions:
             return
         call = _Call(receive, send)
         await fold(app, scope, call.receive, call.send, message.get("id"))
-        if call.hung_up and session is not None and "id" in message:
+        if call.hung_up and session is not None and {"id", "method"} <= message.keys():
             # Later eras end the call with the connection. Here nobody would, and nobody can get the answer any more.
             reason = {"requestId": message["id"], "reason": "The client hung up."}
             await _say(session.transport, {"method": "notifications/cancelled", "params": reason})
@@ -180,6 +183,7 @@ class Sessions:
         finally:
             if (session := self._sessions.get(name)) is not None and session.transport is transport:
                 self._forget(name)
+            self._on_end(name)
             with anyio.CancelScope(shield=True):
                 await transport.terminate()
 

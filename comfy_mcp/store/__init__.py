@@ -14,6 +14,7 @@ from comfy_mcp.store.interface import (
     Outcome,
     Queue,
     QueueLimits,
+    Record,
     Start,
 )
 from comfy_mcp.store.sqlite import SqliteStore
@@ -28,6 +29,7 @@ __all__ = [
     "Outcome",
     "Queue",
     "QueueLimits",
+    "Record",
     "SqliteStore",
     "Start",
 ]

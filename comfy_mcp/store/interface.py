@@ -22,6 +22,7 @@ __all__ = [
     "Outcome",
     "Queue",
     "QueueLimits",
+    "Record",
     "Start",
 ]
 
@@ -103,6 +104,16 @@ class Start:
     begins: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an owner keeps beside jobs: a JSON object of a ``kind`` under a ``name``."""
+
+    owner: str
+    kind: str
+    name: str
+    value: Mapping[str, Any]
+
+
 Choose = Callable[[Queue], Start | None]
 
 
@@ -130,6 +141,10 @@ class JobStore(Protocol):
             Conflict: the key was used for another request.
             Overloaded: too many jobs wait; the detail ``retry_after`` is seconds.
         """
+        ...
+
+    async def enqueue_all(self, new: Sequence[NewJob], record: Callable[[Sequence[str]], Record]) -> Sequence[Job]:
+        """Put all of them on disk with the record that is made of their ids, or nothing. Raises Overloaded."""
         ...
 
     async def find(self, owner: str, template: str, idempotency: Idempotency) -> Job | None:
@@ -219,8 +234,12 @@ class JobStore(Protocol):
         """Pause, drain or resume a backend."""
         ...
 
-    async def keep_record(self, owner: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
-        """Keep a JSON object under this name, in the place of an earlier one."""
+    async def keep_record(self, record: Record) -> None:
+        """Keep a JSON object under its name, in the place of an earlier one."""
+        ...
+
+    async def prune_records(self, owner: str, kind: str, keep: int) -> None:
+        """Drop all of a kind but the ``keep`` last ones in the order of their names."""
         ...
 
     async def record(self, owner: str, kind: str, name: str) -> Mapping[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from comfy_mcp.jobs import Asset, Job, Progress
 from comfy_mcp.store import queueing, rows
 from comfy_mcp.store.clock import Clock, boot, uptime
 from comfy_mcp.store.database import Database
-from comfy_mcp.store.interface import Choose, Idempotency, Line, Mode, NewJob, Outcome, QueueLimits
+from comfy_mcp.store.interface import Choose, Idempotency, Line, Mode, NewJob, Outcome, QueueLimits, Record
 
 __all__ = ["SqliteStore"]
 
@@ -48,25 +48,35 @@ class SqliteStore:
             yield store
 
     async def enqueue(self, new: NewJob, idempotency: Idempotency | None = None) -> Job:
-        bound, warnings = rows.dump(new.bound), rows.dump(new.warnings)
-
         def insert(db: sqlite3.Connection) -> Job:
             if idempotency is not None and (earlier := _replayed(db, new.owner, new.template, idempotency)) is not None:
                 return earlier
-            self._refuse_too_many(db, new.owner)
-            key, fingerprint = (idempotency.key, idempotency.fingerprint) if idempotency else (None, None)
-            job, lane = uuid4().hex, queueing.lane_of(db, new)
-            db.execute(
-                "INSERT INTO job (id, owner, template, style, bound, state, created, warnings, idempotency_key,"
-                " fingerprint, lane, since, expires_in) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(job, new.owner, new.template, new.style, bound, time.time(), warnings, key, fingerprint, lane),
-                    *(self._clock(), new.expires_in),
-                ),
-            )
-            return _job(db, job)
+            return _job(db, self._insert(db, new, idempotency))
 
         return await self._database.write(insert)
+
+    async def enqueue_all(self, new: Sequence[NewJob], record: Callable[[Sequence[str]], Record]) -> Sequence[Job]:
+        def insert(db: sqlite3.Connection) -> Sequence[Job]:
+            jobs = [self._insert(db, each, None) for each in new]
+            _keep_record(db, record(jobs))
+            return [_job(db, job) for job in jobs]
+
+        return await self._database.write(insert)
+
+    def _insert(self, db: sqlite3.Connection, new: NewJob, idempotency: Idempotency | None) -> str:
+        self._refuse_too_many(db, new.owner)
+        key, fingerprint = (idempotency.key, idempotency.fingerprint) if idempotency else (None, None)
+        job, lane = uuid4().hex, queueing.lane_of(db, new)
+        bound, warnings = rows.dump(new.bound), rows.dump(new.warnings)
+        db.execute(
+            "INSERT INTO job (id, owner, template, style, bound, state, created, warnings, idempotency_key,"
+            " fingerprint, lane, since, expires_in) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(job, new.owner, new.template, new.style, bound, time.time(), warnings, key, fingerprint, lane),
+                *(self._clock(), new.expires_in),
+            ),
+        )
+        return job
 
     def _refuse_too_many(self, db: sqlite3.Connection, owner: str) -> None:
         count = "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued'"
@@ -201,10 +211,15 @@ class SqliteStore:
 
         await self._database.write(update)
 
-    async def keep_record(self, owner: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
-        query = "INSERT OR REPLACE INTO record (owner, kind, name, value) VALUES (?, ?, ?, ?)"
-        text = rows.dump(dict(value))
-        await self._database.write(lambda db: db.execute(query, (owner, kind, name, text)))
+    async def keep_record(self, record: Record) -> None:
+        await self._database.write(lambda db: _keep_record(db, record))
+
+    async def prune_records(self, owner: str, kind: str, keep: int) -> None:
+        query = (
+            "DELETE FROM record WHERE owner = ? AND kind = ? AND name NOT IN"
+            " (SELECT name FROM record WHERE owner = ? AND kind = ? ORDER BY name DESC LIMIT ?)"
+        )
+        await self._database.write(lambda db: db.execute(query, (owner, kind, owner, kind, keep)))
 
     async def record(self, owner: str, kind: str, name: str) -> Mapping[str, Any] | None:
         query = "SELECT value FROM record WHERE owner = ? AND kind = ? AND name = ?"
@@ -238,6 +253,11 @@ class SqliteStore:
             return rows.read_asset(row["record"])
 
         return await self._database.read(select)
+
+
+def _keep_record(db: sqlite3.Connection, record: Record) -> None:
+    query = "INSERT OR REPLACE INTO record (owner, kind, name, value) VALUES (?, ?, ?, ?)"
+    db.execute(query, (record.owner, record.kind, record.name, rows.dump(dict(record.value))))
 
 
 def _replayed(db: sqlite3.Connection, owner: str, template: str, idempotency: Idempotency) -> Job | None:

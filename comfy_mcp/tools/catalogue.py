@@ -150,11 +150,10 @@ CATALOGUE_TOOLS = (
     ),
     Tool(
         name="open_form",
-        title="Form",
-        description="Show the person a form with all parameters of a template, to set them and paint.",
+        description="Show a form to paint with.",
         schema=schema(
             template={**TEMPLATE, "optional": True},
-            values={"type": "object", "description": "Values to begin with.", "optional": True},
+            values={"type": "object", "description": "To begin with.", "optional": True},
         ),
         run=_open_form,
         read_only=True,

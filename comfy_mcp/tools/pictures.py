@@ -21,8 +21,8 @@ from comfy_mcp.workbench import Workbench
 __all__ = ["UPLOAD_IMAGE", "with_uploads"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ADDRESS = re.compile(r"(?!data:)[A-Za-z][A-Za-z0-9+.-]*:")
-_DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII)
+_ADDRESS = re.compile(r"(?![Dd][Aa][Tt][Aa]:)[A-Za-z][A-Za-z0-9+.-]*:")
+_DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII | re.IGNORECASE)
 
 
 async def with_uploads(workbench: Workbench, template: str, arguments: Mapping[str, Any], owner: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Tool:
 
     def listed(self, *, apps: bool = False) -> types.Tool:
         """As the chat sees it. ``apps``: it shows pages of ours."""
-        told: dict[str, Any] = {"ui": {"resourceUri": PAGE_URI}, "ui/resourceUri": PAGE_URI}
+        told: dict[str, Any] = {"ui": {"resourceUri": PAGE_URI}}
         return types.Tool(
             name=self.name,
             title=self.title,
@@ -82,7 +82,10 @@ class Tool:
 
 
 def wire_size(tool: Tool) -> int:
-    """Bytes of the tool in a tools/list answer, with the comma that separates it from the next."""
+    """Bytes of the tool in a tools/list answer, with the comma that separates it from the next.
+
+    Where its page is does not count: that is for the chat's program, and no model is shown it.
+    """
     return len(_wire(tool)) + 1
 
 
@@ -105,7 +108,7 @@ class Toolbox:
     general: Mapping[str, Tool]
     from_template: FromTemplate
     _seen: tuple[object, ...] = ()
-    _listed: list[Tool] = field(default_factory=list[Tool])
+    _listed: dict[bool, list[Tool]] = field(default_factory=dict[bool, list[Tool]])
     _fingerprint: bytes = b""
 
     def find(self, name: str) -> Tool | None:
@@ -119,7 +122,7 @@ class Toolbox:
     def listed(self, *, apps: bool = False) -> list[Tool]:
         """The general tools, the pinned templates, then the others, until `tools_bytes` is used up."""
         self._look()
-        return [tool for tool in self._listed if apps or not tool.for_apps]
+        return self._listed[apps]
 
     def fingerprint(self) -> bytes:
         """Changes when the list does."""
@@ -130,13 +133,13 @@ class Toolbox:
         # Each is replaced as a whole when it changes, so identity is enough to know that nothing did.
         seen = (self.workbench.catalogue, self.workbench.known_info, self.workbench.settings)
         if len(self._seen) != len(seen) or any(now is not then for now, then in zip(seen, self._seen, strict=True)):
-            self._seen, self._listed = seen, self._choose()
-            self._fingerprint = hashlib.sha256(b"".join(map(_wire, self._listed))).digest()
+            listed = {apps: self._choose(apps=apps) for apps in (False, True)}
+            self._seen, self._listed = seen, listed
+            self._fingerprint = hashlib.sha256(b"".join(map(_wire, listed[True]))).digest()
 
-    def _choose(self) -> list[Tool]:
-        chosen = list(self.general.values())
-        plain = sum(wire_size(tool) for tool in chosen if not tool.for_apps)
-        room = self.workbench.settings.tools_bytes - plain - len('{"tools":[]}')
+    def _choose(self, *, apps: bool) -> list[Tool]:
+        chosen = [tool for tool in self.general.values() if apps or not tool.for_apps]
+        room = self.workbench.settings.tools_bytes - sum(map(wire_size, chosen)) - len('{"tools":[]}')
         tools = [self.from_template(self.workbench, name) for name in self._preferred()]
         if sum(map(wire_size, tools)) > room:
             # More tools are worth more than the names of models in each of them.

@@ -11,7 +11,7 @@ import mcp_types as types
 
 from comfy_mcp.content import job_data, picture_blocks
 from comfy_mcp.errors import InvalidParameter
-from comfy_mcp.jobs import Job, Progress
+from comfy_mcp.jobs import Asset, Job, JobState, Progress
 from comfy_mcp.tools.arguments import TEMPLATE, object_of, schema, text_of
 from comfy_mcp.tools.pictures import with_uploads
 from comfy_mcp.tools.registry import Caller, Tool
@@ -33,7 +33,7 @@ async def _sweep(workbench: Workbench, caller: Caller, arguments: Mapping[str, A
     try:
         return await sweep_result(workbench, caller, sweep, caller.wait)
     except anyio.get_cancelled_exc_class():
-        if workbench.settings.abandoned == "cancel":
+        if workbench.drops_abandoned:
             with anyio.CancelScope(shield=True), anyio.move_on_after(5):
                 await workbench.sweeps.cancel(sweep, caller.owner)
         raise
@@ -59,7 +59,7 @@ async def sweep_result(workbench: Workbench, caller: Caller, sweep: Sweep, secon
     if left:
         again = f'Call get_result with job_id "{sweep.id}" to wait for it, or cancel_job to stop it.'
         text = f"sweep of {sweep.template}: {left} of {len(cells)} pictures are left. {again}\njob {sweep.id}"
-        return _answer(caller, sweep, cells, [types.TextContent(text=text)])
+        return _answer(caller, sweep, cells, None, [types.TextContent(text=text)])
     sheet = await workbench.sweeps.sheet(sweep, caller.owner)
     lines = [f"sweep of {sweep.template}: {len(cells)} pictures\njob {sweep.id}"]
     lines += [f"{sweep.label(index)}: {_told(job)}" for index, job in enumerate(cells)]
@@ -68,7 +68,7 @@ async def sweep_result(workbench: Workbench, caller: Caller, sweep: Sweep, secon
         lines.append(f"Full size: {link}")
     most = min(caller.budget.answer_bytes, _SHEET_PICTURES * caller.budget.picture_bytes)
     shown = await picture_blocks(workbench, [sheet], replace(caller.budget, picture_bytes=most))
-    return _answer(caller, sweep, cells, [types.TextContent(text="\n".join(lines)), *shown])
+    return _answer(caller, sweep, cells, sheet, [types.TextContent(text="\n".join(lines)), *shown])
 
 
 def _told(job: Job) -> str:
@@ -77,13 +77,19 @@ def _told(job: Job) -> str:
 
 
 def _answer(
-    caller: Caller, sweep: Sweep, cells: Sequence[Job], content: list[types.ContentBlock]
+    caller: Caller, sweep: Sweep, cells: Sequence[Job], sheet: Asset | None, content: list[types.ContentBlock]
 ) -> types.CallToolResult:
-    told = None
-    if caller.budget.structured:
-        labels = [sweep.label(index) for index in range(len(cells))]
-        told = {"view": "sweep", "id": sweep.id, "labels": labels, "jobs": [job_data(job) for job in cells]}
-    return types.CallToolResult(content=content, structured_content=told)
+    return types.CallToolResult(content=content, structured_content=_structured(caller, sweep, cells, sheet))
+
+
+def _structured(caller: Caller, sweep: Sweep, cells: Sequence[Job], sheet: Asset | None) -> dict[str, Any] | None:
+    """As a job whose one picture is the sheet: what draws jobs draws sweeps."""
+    if not caller.budget.structured:
+        return None
+    state = JobState.RUNNING if sheet is None else JobState.SUCCEEDED
+    done = sum(job.progress.fraction if not job.state.terminal else 1.0 for job in cells) / len(cells)
+    shown = replace(cells[0], id=sweep.id, state=state, progress=Progress(done), error=None, style=None)
+    return {"view": "result", "job": job_data(replace(shown, assets=() if sheet is None else (sheet,)))}
 
 
 SWEEP = Tool(

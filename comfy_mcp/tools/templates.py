@@ -19,6 +19,8 @@ from comfy_mcp.workflows import MOST_CHOICES, json_schema
 
 __all__ = ["RUN_TEMPLATE", "template_tool"]
 
+_STOP_SECONDS = 5.0
+
 
 def template_tool(workbench: Workbench, template: str, *, terse: bool = False) -> Tool:
     """The tool of one template; enums come from what ComfyUI offered when it last answered, without asking it.
@@ -47,15 +49,17 @@ def template_tool(workbench: Workbench, template: str, *, terse: bool = False) -
 async def _make(
     workbench: Workbench, caller: Caller, template: str, arguments: Mapping[str, Any]
 ) -> types.CallToolResult:
-    values = await with_uploads(workbench, template, arguments, caller.owner)
-    request, key = request_for(caller, template, values)
-    job = await workbench.submit(request, key)
+    asked, key = request_for(caller, template, arguments)
+    job = await workbench.earlier(asked, key)
+    if job is None:
+        values = await with_uploads(workbench, template, asked.values, caller.owner)
+        job = await workbench.submit(replace(asked, values=values, asked=asked.values), key)
     try:
         job = await workbench.wait(job.id, caller.wait, on_change=caller.on_change)
     except anyio.get_cancelled_exc_class():
-        # The chat gave the call up: nobody would see the picture, and the card has others to serve.
-        if workbench.settings.abandoned == "cancel":
-            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+        # Who gives a key asks again with it; else nobody would see the picture, and the card has others to serve.
+        if key is None and workbench.drops_abandoned:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_STOP_SECONDS):
                 await workbench.cancel(job.id)
         raise
     return await job_result(workbench, job, caller.budget)

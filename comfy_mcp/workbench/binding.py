@@ -15,8 +15,8 @@ from comfy_mcp.backends import Pool
 from comfy_mcp.errors import InvalidParameter, MissingModel, MissingNode, NotFound, WorkbenchError
 from comfy_mcp.jobs import Asset, JobRequest
 from comfy_mcp.store import Idempotency, JobStore, NewJob
-from comfy_mcp.workbench.settling import Settled, settled
-from comfy_mcp.workflows import Catalogue, ObjectInfo, Style, Template, bind, check, needs_of
+from comfy_mcp.workbench.settling import Laid, settled
+from comfy_mcp.workflows import Catalogue, ObjectInfo, Style, Template, bind, check, needs_of, random_seed
 
 __all__ = ["MOST_PRIORITY", "Accepting", "idempotency", "picture_named"]
 
@@ -25,7 +25,10 @@ MOST_PRIORITY = 10
 
 def idempotency(request: JobRequest, key: str) -> Idempotency:
     """The key with a fingerprint of what is asked for; when it may run is no part of that."""
-    asked = {"template": request.template, "values": dict(request.values), "style": request.style}
+    values = dict(request.values if request.asked is None else request.asked)
+    asked = {"template": request.template, "values": values, "style": request.style}
+    if request.preset is not None:
+        asked["preset"] = request.preset
     return Idempotency(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
 
 
@@ -44,23 +47,23 @@ class Accepting:
         template = self.catalogue.get(request.template)
         _check_schedule(request, self.pool)
         told = await settled(template, request, self.store, self.locked)
-        told.values = await _own_pictures(template, told.values, request.owner, self.store)
+        told.arguments = await _own_pictures(template, told.arguments, request.owner, self.store)
         while True:
             try:
-                return await self._bound(request, template, told)
+                return await self._bound(request, template, told.laid())
             except InvalidParameter as failure:
-                if not told.without(failure, request):
+                if not told.without(failure):
                     raise
 
-    async def _bound(self, request: JobRequest, template: Template, told: Settled) -> NewJob:
-        style = self._style(told, request)
+    async def _bound(self, request: JobRequest, template: Template, told: Laid) -> NewJob:
+        style = self._style(told)
         try:
             return self._bound_for(request, template, told, style, await self.pool.object_infos())
         except (InvalidParameter, MissingModel, MissingNode):
             # A model or a node pack may have been added since ComfyUI was asked.
             return self._bound_for(request, template, told, style, await self.pool.object_infos(fresh=True))
 
-    def _style(self, told: Settled, request: JobRequest) -> Style | None:
+    def _style(self, told: Laid) -> Style | None:
         try:
             return self.catalogue.style(told.style) if told.style else None
         except NotFound as failure:
@@ -69,7 +72,7 @@ class Accepting:
             raise
 
     def _bound_for(
-        self, request: JobRequest, template: Template, told: Settled, style: Style | None, infos: list[ObjectInfo]
+        self, request: JobRequest, template: Template, told: Laid, style: Style | None, infos: list[ObjectInfo]
     ) -> NewJob:
         """Bound for the first ComfyUI that could run it; what the first one refused is told when none can."""
         refusal: WorkbenchError | None = None
@@ -82,9 +85,10 @@ class Accepting:
         raise refusal
 
     def _new(
-        self, request: JobRequest, template: Template, told: Settled, style: Style | None, info: ObjectInfo
+        self, request: JobRequest, template: Template, told: Laid, style: Style | None, info: ObjectInfo
     ) -> NewJob:
-        bound = bind(template, told.values, style=style, around=told.around, object_info=info)
+        draw = random_seed if request.drawn is None else lambda: request.drawn or 0
+        bound = bind(template, told.values, style=style, around=told.around, object_info=info, draw_seed=draw)
         check(bound, info)
         needs = needs_of(bound, info)
         return NewJob(

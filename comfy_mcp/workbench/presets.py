@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from comfy_mcp.errors import InvalidParameter
 from comfy_mcp.jobs import Preset
-from comfy_mcp.store import JobStore
+from comfy_mcp.store import JobStore, Record
 from comfy_mcp.workflows import Catalogue, ObjectInfo, Template, checked, offered
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ OWN = frozenset({"prompt", "image", "mask"})
 
 _KIND = "preset"
 _NAME = re.compile(r"[\w][\w -]{0,63}")
-_MOST_AROUND = 2_000
-_MOST = 500
+_MOST_AROUND, _MOST_VALUES = 2_000, 10_000
+_MOST = 100
 
 
 class Presets:
@@ -43,7 +43,7 @@ class Presets:
 
         Raises:
             NotFound: there is no such template or style.
-            InvalidParameter: it has no such parameter, a value that fits nobody, or the person has 500 already.
+            InvalidParameter: it has no such parameter, a value that fits nobody, or the person has 100 already.
         """
         workbench = self._workbench
         _check(workbench.catalogue.get(preset.template), preset, workbench.catalogue, workbench.known_info)
@@ -61,7 +61,7 @@ class Presets:
         return await self._workbench.store.drop_record(owner, _KIND, _key(Preset(template, name)))
 
     async def _keep(self, preset: Preset, owner: str) -> None:
-        await self._workbench.store.keep_record(owner, _KIND, _key(preset), asdict(preset))
+        await self._workbench.store.keep_record(Record(owner, _KIND, _key(preset), asdict(preset)))
 
 
 async def presets_of(store: JobStore, owner: str, template: str) -> dict[str, Preset]:
@@ -82,8 +82,12 @@ def _check(template: Template, preset: Preset, catalogue: Catalogue, info: Objec
         checked(name, parameter, value, choices=offered(parameter, info))
     if preset.style is not None:
         catalogue.style(preset.style)
-    if any(len(text) > _MOST_AROUND for text in (preset.prefix, preset.suffix, preset.negative)):
-        raise InvalidParameter("prefix", "What goes around the prompt is too long.", hint=f"At most {_MOST_AROUND}.")
+    for name, text in (("prefix", preset.prefix), ("suffix", preset.suffix), ("negative", preset.negative)):
+        if len(text) > _MOST_AROUND or not text.replace("\n", " ").isprintable():
+            hint = f"Give at most {_MOST_AROUND} letters, and no control characters."
+            raise InvalidParameter(name, f"{name} cannot go around a prompt.", hint=hint)
+    if len(str(preset.values)) > _MOST_VALUES:
+        raise InvalidParameter("values", "That is too much for a preset.", hint="Leave long texts to each call.")
 
 
 def _key(preset: Preset) -> str:

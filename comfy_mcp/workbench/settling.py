@@ -26,79 +26,90 @@ _ADMINISTRATOR = "the administrator"
 _AROUND = ("prefix", "suffix", "negative")
 
 
-@dataclass(slots=True)
-class Settled:
-    """The values to bind, and ``whose`` word each is that the caller did not give."""
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """What it all comes to; ``whose`` word each value is that the caller did not give."""
 
     values: dict[str, Any]
     style: str | None
-    around: Around = field(default_factory=Around)
-    whose: dict[str, str] = field(default_factory=dict[str, str])
-    notes: list[str] = field(default_factory=list[str])
+    around: Around
+    whose: Mapping[str, str]
+    notes: tuple[str, ...]
 
-    def without(self, failure: InvalidParameter, request: JobRequest) -> bool:
-        """Go back to what was asked for where a person's own setting does not fit; False when it is not at fault."""
+
+@dataclass(slots=True)
+class Settled:
+    """The arguments of a call and what is laid over them, weakest first."""
+
+    template: Template
+    arguments: dict[str, Any]
+    style: str | None
+    layers: list[tuple[dict[str, Any], str]]
+    left_out: list[str] = field(default_factory=list[str])
+
+    def laid(self) -> Laid:
+        """Each layer over those before it."""
+        values, style, around = dict(self.arguments), self.style, Around()
+        whose: dict[str, str] = {}
+        notes = list(self.left_out)
+        for layer, owner in self.layers:
+            around = around.inside(Around(*(str(layer.get(part) or "") for part in _AROUND)))
+            for name, value in layer.items():
+                if name == "style" and self.template.takes_style:
+                    notes += _differs(name, value, style, owner)
+                    style, whose[name] = str(value), owner
+                elif name in self.template.parameters and name not in OWN and name not in _AROUND:
+                    notes += _differs(name, value, values.get(name), owner)
+                    values[name], whose[name] = value, owner
+        return Laid(values, style, around, whose, tuple(notes))
+
+    def without(self, failure: InvalidParameter) -> bool:
+        """Leave out what a person has set and does not fit; False when it is not their setting that is at fault."""
         name = failure.parameter
-        whose = self.whose.get(name)
-        if whose in (None, _ADMINISTRATOR):
-            return False
-        del self.whose[name]
-        self.notes.append(f"{name} by {whose} was left out: {failure.message}")
-        if name == "style":
-            self.style = request.style
-        elif name in request.values:
-            self.values[name] = request.values[name]
-        else:
-            self.values.pop(name, None)
-        return True
+        for layer, owner in reversed(self.layers):
+            if name in layer:
+                if owner == _ADMINISTRATOR:
+                    return False
+                del layer[name]
+                self.left_out.append(f"{name} by {owner} was left out: {failure.message}")
+                return True
+        return False
+
+
+def _differs(name: str, value: Any, other: Any, owner: str) -> list[str]:
+    return [] if other in (None, "") or str(value) == str(other) else [f"{name} is {value} by {owner}, not {other}."]
 
 
 async def settled(
     template: Template, request: JobRequest, store: JobStore, locked: Mapping[str, Mapping[str, Any]]
 ) -> Settled:
-    """What the request comes to. Raises NotFound when it names a preset that its owner does not have."""
-    told = Settled(dict(request.values), request.style)
+    """The request with all that is laid over it. Raises NotFound for a preset that its owner does not have."""
+    layers: list[tuple[dict[str, Any], str]] = []
     preset = await _preset(template, request, store)
     if preset is not None:
-        own = {**preset.values, "style": preset.style}
-        _lay(told, template, _except(own, request.free), f"the preset {preset.name}")
-        told.around = Around(preset.prefix, preset.suffix, preset.negative)
-    layers: list[tuple[Mapping[str, Any], str]] = [(_except(request.standing, request.free), "your settings")]
-    layers += [(locked.get(table, {}), _ADMINISTRATOR) for table in (EVERY, template.id)]
-    for layer, whose in layers:
-        _lay(told, template, layer, whose)
-        told.around = told.around.inside(Around(*(str(layer.get(part) or "") for part in _AROUND)))
-    return told
+        own = {**preset.values, "style": preset.style, **{part: getattr(preset, part) for part in _AROUND}}
+        layers.append((_set(own, request.free), f"the preset {preset.name}"))
+    layers.append((_set(request.standing, request.free), "your settings"))
+    layers += [(_set(locked.get(table, {}), frozenset()), _ADMINISTRATOR) for table in (EVERY, template.id)]
+    return Settled(template, _set(request.values, frozenset(), keep_empty=True), request.style, layers)
 
 
-def _except(layer: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in layer.items() if name not in free}
-
-
-def _lay(told: Settled, template: Template, layer: Mapping[str, Any], whose: str) -> None:
-    """Put one layer over what there is so far."""
-    for name, value in layer.items():
-        if value is None or name in OWN or name in _AROUND:
-            continue
-        if name == "style" and template.takes_style:
-            if told.style not in (None, value):
-                told.notes.append(f"style is {value} by {whose}, not {told.style}.")
-            told.style, told.whose["style"] = str(value), whose
-        elif name in template.parameters:
-            if str(told.values.get(name, value)) != str(value):
-                told.notes.append(f"{name} is {value} by {whose}, not {told.values[name]}.")
-            told.values[name], told.whose[name] = value, whose
+def _set(layer: Mapping[str, Any], free: frozenset[str], *, keep_empty: bool = False) -> dict[str, Any]:
+    """What a layer says; nothing and an empty text say nothing (but in a call an empty prompt is one)."""
+    empty = (None,) if keep_empty else (None, "")
+    return {name: value for name, value in layer.items() if value not in empty and name not in free}
 
 
 async def _preset(template: Template, request: JobRequest, store: JobStore) -> Preset | None:
-    """The preset that the call names; else the one that the person does, where there is one; else the default."""
+    """The preset that the person sends with every call, where there is one; else the call's; else the default."""
     chosen = request.standing.get("preset")
     if request.preset is None and chosen is None and not request.default_preset:
         return None
     presets = await presets_of(store, request.owner, template.id)
+    if chosen is not None and chosen in presets:
+        return presets[chosen]
     if request.preset is None:
-        usual = next((preset for preset in presets.values() if preset.default and request.default_preset), None)
-        return presets.get(chosen or "", usual)
+        return next((preset for preset in presets.values() if preset.default and request.default_preset), None)
     if request.preset not in presets:
         known = nearest(request.preset[:64], presets) or list(presets)[:8]
         hint = f"There are: {', '.join(known)}." if known else "save_preset makes one."

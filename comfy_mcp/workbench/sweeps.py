@@ -5,6 +5,7 @@ Owns what a sweep is made of and how it is kept. Its cells are jobs like any oth
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -16,6 +17,8 @@ import anyio
 from comfy_mcp import images
 from comfy_mcp.errors import InvalidParameter, WorkbenchError
 from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
+from comfy_mcp.store import Record
+from comfy_mcp.tasks import to_the_end
 from comfy_mcp.workflows import Template, random_seed
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ __all__ = ["MOST_CELLS", "Axis", "Sweep", "Sweeps", "requests_of", "sweep_from",
 
 SWEEPS = "sweep"
 MOST_CELLS = 36
+_MOST_SWEEPS = 100
+_CELL_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,8 @@ class Sweep:
     def rows(self) -> list[str]:
         return self.down.labels if self.down is not None else [""]
 
-    def record(self) -> dict[str, Any]:
-        return asdict(self)
+    def record(self, owner: str) -> Record:
+        return Record(owner, SWEEPS, self.id, asdict(self))
 
     def label(self, index: int) -> str:
         """What makes this cell what it is."""
@@ -88,6 +93,8 @@ def swept(template: Template, over: Mapping[str, Sequence[Any]]) -> tuple[Axis, 
             )
         if not values:
             raise InvalidParameter("over", f"over gives no values for {name}.", hint="Give a list of values.")
+        if name == "style" and not all(isinstance(value, str) for value in values):
+            raise InvalidParameter("over", "over.style holds what is no style.", hint="list_styles names them.")
     across, *down = (Axis(name, tuple(values)) for name, values in over.items())
     cells = len(across.values) * (len(down[0].values) if down else 1)
     if cells > MOST_CELLS:
@@ -95,18 +102,15 @@ def swept(template: Template, over: Mapping[str, Sequence[Any]]) -> tuple[Axis, 
     return across, down[0] if down else None
 
 
-def requests_of(template: Template, request: JobRequest, across: Axis, down: Axis | None) -> list[JobRequest]:
-    """One request for each cell. All have the same seed, so that nothing differs but what is swept."""
-    values = dict(request.values)
-    seed = template.parameters.get("seed")
-    swept_names = {across.parameter, *([down.parameter] if down else [])}
-    if seed is not None and "seed" not in swept_names and values.get("seed") in (None, "", -1):
-        values["seed"] = random_seed()
+def requests_of(request: JobRequest, across: Axis, down: Axis | None) -> list[JobRequest]:
+    """One request for each cell. Where a seed is to be drawn all have the same, so that nothing else differs."""
+    free, drawn = frozenset({across.parameter, *([down.parameter] if down else [])}), random_seed()
     cells: list[JobRequest] = []
     for below, beside in product(down.values if down else [None], across.values):
         changed = {across.parameter: beside} | ({down.parameter: below} if down else {})
         style = changed.pop("style", request.style)
-        cells.append(replace(request, values={**values, **changed}, style=style, free=frozenset(swept_names)))
+        values = {**request.values, **changed}
+        cells.append(replace(request, values=values, style=style, free=free, drawn=drawn))
     return cells
 
 
@@ -115,16 +119,21 @@ class Sweeps:
 
     def __init__(self, workbench: Workbench) -> None:
         self._workbench = workbench
+        self._drawing = anyio.Lock()
 
     async def start(self, request: JobRequest, over: Mapping[str, Sequence[Any]]) -> Sweep:
         """Queue a job for each cell: all of them, or none. Raises as `Workbench.submit` does."""
         workbench = self._workbench
         template = workbench.catalogue.get(request.template)
         across, down = swept(template, over)
-        jobs = await workbench.submit_all(requests_of(template, request, across, down))
-        sweep = Sweep(uuid4().hex, template.id, across, down, tuple(job.id for job in jobs))
-        await workbench.store.keep_record(request.owner, SWEEPS, sweep.id, sweep.record())
-        return sweep
+        sweep = Sweep(_new_id(), template.id, across, down, ())
+
+        def record(jobs: Sequence[str]) -> Record:
+            return replace(sweep, jobs=tuple(jobs)).record(request.owner)
+
+        jobs = await workbench.submit_all(requests_of(request, across, down), record)
+        await to_the_end(workbench.store.prune_records(request.owner, SWEEPS, _MOST_SWEEPS))
+        return replace(sweep, jobs=tuple(job.id for job in jobs))
 
     async def find(self, sweep: str, owner: str) -> Sweep | None:
         """The sweep of this id, when it is this owner's."""
@@ -159,20 +168,29 @@ class Sweeps:
     async def sheet(self, sweep: Sweep, owner: str) -> Asset:
         """The contact sheet of a sweep whose cells all ended; made once, and kept."""
         workbench = self._workbench
-        if sweep.sheet is not None:
-            return await workbench.asset(sweep.sheet, owner)
-        cells = [await self._content(job) for job in await self.cells(sweep, owner)]
-        data = await images.contact_sheet(sweep.across.labels, sweep.rows, cells, title=sweep.template)
-        asset = await workbench.assets.keep(data, name_fields={"template": f"{sweep.template}-sweep"})
-        await workbench.store.add_asset(owner, asset)
-        await workbench.store.keep_record(owner, SWEEPS, sweep.id, replace(sweep, sheet=asset.id).record())
-        return asset
+        async with self._drawing:
+            kept = await self.find(sweep.id, owner) or sweep
+            if kept.sheet is not None:
+                return await workbench.asset(kept.sheet, owner)
+            cells = [await self._content(job, len(sweep.jobs)) for job in await self.cells(sweep, owner)]
+            data = await images.contact_sheet(sweep.across.labels, sweep.rows, cells, title=sweep.template)
+            asset = await workbench.assets.keep(data, name_fields={"template": f"{sweep.template}-sweep"})
+            await workbench.store.add_asset(owner, asset)
+            await workbench.store.keep_record(replace(sweep, sheet=asset.id).record(owner))
+            return asset
 
-    async def _content(self, job: Job) -> bytes | str:
+    async def _content(self, job: Job, cells: int) -> bytes | str:
+        """The picture of a cell, as small as the sheet shows it, or why there is none."""
         picture = next((asset for asset in job.assets if asset.mime.startswith("image/")), None)
         if picture is None:
             return str(job.state) if job.state is not JobState.SUCCEEDED else "no picture"
         try:
-            return await self._workbench.read(picture)
+            data = await self._workbench.read(picture)
+            return (await images.fit(data, max_bytes=_CELL_BYTES, max_side=images.side_of_cell(cells))).data
         except WorkbenchError:
-            return "expired"
+            return "not readable"
+
+
+def _new_id() -> str:
+    """As long as the id of a job; the later, the greater."""
+    return f"{time.time_ns() // 1_000_000:012x}{uuid4().hex[:20]}"

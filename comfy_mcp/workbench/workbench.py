@@ -24,8 +24,8 @@ from comfy_mcp.errors import InvalidImage, NotFound
 from comfy_mcp.fetching import Fetcher
 from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
 from comfy_mcp.settings import Settings, load_settings
-from comfy_mcp.store import Mode, QueueLimits, SqliteStore
-from comfy_mcp.tasks import background
+from comfy_mcp.store import Mode, QueueLimits, Record, SqliteStore
+from comfy_mcp.tasks import background, to_the_end
 from comfy_mcp.watch import Board
 from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
 from comfy_mcp.workbench.places import Places
@@ -44,7 +44,10 @@ _TAKEOVERS = 5
 
 
 class Workbench:
-    """Make one with `open`; every method may be called from many tasks at once."""
+    """Make one with `open`; every method may be called from many tasks at once.
+
+    ``closing`` is set by a front door that goes: the calls that end with it were not given up by anybody.
+    """
 
     def __init__(self, settings: Settings, store: SqliteStore, assets: Assets, pool: Pool) -> None:
         self.settings = settings
@@ -52,6 +55,7 @@ class Workbench:
         self.assets = assets
         self.pool = pool
         self.dispatching = False
+        self.closing = False
         self._board = Board()
         self.presets = Presets(self)
         self.sweeps = Sweeps(self)
@@ -126,28 +130,27 @@ class Workbench:
             Conflict: the idempotency key was used for another request.
             Overloaded, StorageUnavailable: the queue is full, or the disk refuses.
         """
-        once = idempotency(request, key) if key else None
-        if once is not None and (earlier := await self.store.find(request.owner, request.template, once)) is not None:
-            return await self._shown(earlier)
-        job = await self.store.enqueue(await self._accepting.accepted(request), once)
+        if (earlier := await self.earlier(request, key)) is not None:
+            return earlier
+        new = await self._accepting.accepted(request)
+        # Once it is on disk the caller gets to know it, so that who gives up knows what to give up.
+        job = await to_the_end(self.store.enqueue(new, idempotency(request, key) if key else None))
         self._board.post_work()
         return job
 
-    async def submit_all(self, requests: Sequence[JobRequest]) -> list[Job]:
-        """Queue all of them, or none when one cannot be accepted or the queue has no room; raises as `submit`."""
+    async def earlier(self, request: JobRequest, key: str | None) -> Job | None:
+        """The job that an earlier request with this key made. Raises Conflict as `submit` does."""
+        once = idempotency(request, key) if key else None
+        found = await self.store.find(request.owner, request.template, once) if once else None
+        return None if found is None else await self._shown(found)
+
+    async def submit_all(self, requests: Sequence[JobRequest], record: Callable[[Sequence[str]], Record]) -> list[Job]:
+        """Queue all of them with a record of them, or none when one cannot be accepted or the queue has no room; raises
+        as `submit`."""
         accepted = [await self._accepting.accepted(request) for request in requests]
-        jobs: list[Job] = []
-        try:
-            for new in accepted:
-                jobs += [await self.store.enqueue(new)]
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                for job in jobs:
-                    await self.store.cancel(job.id)
-            raise
-        finally:
-            self._board.post_work()
-        return jobs
+        jobs = await to_the_end(self.store.enqueue_all(accepted, record))
+        self._board.post_work()
+        return list(jobs)
 
     @property
     def _accepting(self) -> Accepting:
@@ -216,6 +219,11 @@ class Workbench:
         self._board.post_work()
         self._board.post(job)
         return current
+
+    @property
+    def drops_abandoned(self) -> bool:
+        """Whether the job of a call that ends without its answer is stopped."""
+        return self.settings.abandoned == "cancel" and not self.closing
 
     async def stopped(self, seconds: float) -> None:
         """Until the running jobs that were cancelled have ended, if they run in this process; at most ``seconds``."""

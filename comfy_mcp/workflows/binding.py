@@ -131,7 +131,8 @@ class _Resolver:
         if parameter.type == "seed" and (parameter.default is None or _is_drawn(parameter.default)):
             return self._drawn(parameter)
         if parameter.required:
-            raise InvalidParameter(name, f"{name} is missing.", hint=parameter.help or f"{self.template.id} needs it.")
+            hint = parameter.help or f"{self.template.id} needs it."
+            raise InvalidParameter(name, f"{name} is missing.", hint=hint, missing=True)
         if parameter.type not in ("enum", "model"):
             return checked(name, parameter, parameter.default, choices=None)
         if choices is not None:

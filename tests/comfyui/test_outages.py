@@ -21,6 +21,8 @@ INSTEAD = [
     pytest.param(HTMLResponse("<html>Sign in</html>"), id="sign-in page"),
     pytest.param(RedirectResponse("/login"), id="redirect"),
     pytest.param(PlainTextResponse("Unauthorized", 401), id="unauthorized"),
+    pytest.param(HTMLResponse("<html>Anmeldung nötig".encode("latin-1")), id="another encoding"),
+    pytest.param(Response(b"[" * 200_000, media_type="application/json"), id="nested without end"),
     pytest.param(JSONResponse([1, 2]), id="another program"),
     pytest.param(JSONResponse({"queue_running": [7]}), id="another shape"),
 ]

@@ -6,6 +6,8 @@ import ast
 import base64
 import json
 import re
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,13 @@ import anyio
 import httpx
 import mcp_types as types
 import pytest
+from mcp import Client
+from mcp.client.extension import advertise
 from PIL import Image
 
 from comfy_mcp.comfyui import ComfyUI
 from comfy_mcp.content import Budget, job_result
-from comfy_mcp.jobs import JobRequest
+from comfy_mcp.jobs import JobRequest, JobState
 from comfy_mcp.profiles import PROFILES, profile_of
 from comfy_mcp.proxy import listening
 from comfy_mcp.tasks import background
@@ -299,3 +303,104 @@ async def test_a_job_is_kept_for_who_asks_for_that(tmp_path: Path, slow_url: str
                 await anyio.sleep(0.1)
         assert len(re.findall(r"^[0-9a-f]{32} ", told, re.MULTILINE)) == 1
         assert JOB
+
+
+@pytest.mark.requirement("R19")
+async def test_a_link_opens_for_whom_it_was_given(tmp_path: Path, embedded_url: str) -> None:
+    more: dict[str, Any] = {"forwarded_users": True, "token": "a-token-of-sixteen"}
+    headers = {"X-User-Id": "anna", "Authorization": "Bearer a-token-of-sixteen"}
+    async with over_http(tmp_path, embedded_url, headers=headers, **more) as chat:
+        link = text_of(await chat.call_tool("txt2img", SMALL)).partition("Full size: ")[2].split()[0]
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.get(link)).headers["content-type"] == "image/png"
+            assert (await http.get(link.partition("?")[0])).status_code == 401
+
+
+@pytest.mark.requirement("R19")
+async def test_who_names_nobody_is_not_the_owner_of_the_machine(tmp_path: Path, embedded_url: str) -> None:
+    async with Workbench.open(settings_for(tmp_path, embedded_url)) as workbench:
+        job = await workbench.submit(JobRequest("txt2img", SMALL))
+    headers = {"X-User-Id": "{{LIBRECHAT_USER_ID}}"}
+    async with over_http(tmp_path, embedded_url, headers=headers, forwarded_users=True) as chat:
+        assert job.id not in text_of(await chat.call_tool("list_jobs", {}))
+    for long in ("x" * 200 + "a", "x" * 200 + "b"):
+        async with over_http(tmp_path, embedded_url, headers={"X-User-Id": long}, forwarded_users=True) as chat:
+            assert text_of(await chat.call_tool("list_jobs", {})) == "There are no jobs."
+            await chat.call_tool("txt2img", SMALL)
+
+
+async def test_a_retry_with_the_same_key_and_picture_is_the_same_job(
+    tmp_path: Path, embedded_url: str, picture: bytes
+) -> None:
+    values = {"prompt": "x", "image": base64.b64encode(picture).decode(), "steps": 2}
+    arguments = {"template": "img2img", "values": values, "idempotency_key": "k"}
+    async with over_http(tmp_path, embedded_url) as chat:
+        first, again = [await chat.call_tool("run_template", arguments) for _ in range(2)]
+    assert JOB.findall(text_of(first)) == JOB.findall(text_of(again)) != []
+
+
+async def test_a_call_with_a_key_can_be_given_up_and_sent_again(tmp_path: Path, slow_url: str) -> None:
+    arguments = {"template": "txt2img", "values": {**FRESH, "steps": 15}, "idempotency_key": "k"}
+    async with over_http(tmp_path, slow_url) as chat:
+        with anyio.move_on_after(0.7):
+            await chat.call_tool("run_template", arguments)
+        result = await chat.call_tool("run_template", arguments)
+        assert pictures_of(result), text_of(result)
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_a_stop_of_the_server_cancels_nobodys_job(tmp_path: Path, slow_url: str, era: str) -> None:
+    """The person stops the workbench, or updates it: no chat went away, so the next one finishes its job."""
+    async with background() as tasks:
+        async with Workbench.open(settings_for(tmp_path, slow_url)) as workbench, listening(workbench) as url:
+
+            async def call() -> None:
+                with suppress(BaseException):
+                    async with Client(f"{url}/mcp", mode=era) as chat:
+                        await chat.call_tool("txt2img", {**FRESH, "steps": 30})
+
+            tasks.start_soon(call)
+            with anyio.fail_after(10):
+                while not [job for job in await workbench.jobs() if job.state is JobState.RUNNING]:
+                    await anyio.sleep(0.1)
+        async with Workbench.open(settings_for(tmp_path, slow_url)) as workbench:
+            (job,) = await workbench.jobs()
+            assert (await workbench.wait(job.id, 20)).state is JobState.SUCCEEDED
+
+
+async def test_what_a_header_gives_is_not_asked_for(tmp_path: Path, embedded_url: str) -> None:
+    own = tmp_path / "templates" / "mine"
+    shutil.copytree(shipped_folder() / "txt2img", own)
+    with (own / "manifest.toml").open("a") as manifest:
+        manifest.write('\n[parameters.shelf]\ntype = "text"\nbind = "SaveImage#9.filename_prefix"\nhelp = "Where."\n')
+    asked: list[str] = []
+
+    async def answer(context: Any, params: Any) -> types.ElicitResult:
+        asked.append(params.message)
+        return types.ElicitResult(action="decline")
+
+    options = {"elicitation_callback": answer}
+    async with over_http(tmp_path, embedded_url, headers={"X-Comfy-Shelf": "mine"}, options=options) as chat:
+        result = await chat.call_tool("mine", SMALL)
+        assert not result.is_error, text_of(result)
+        assert (await chat.call_tool("get_result", {})).is_error
+    assert asked == []
+
+
+async def test_the_list_is_small_for_who_shows_apps_too(tmp_path: Path, embedded_url: str) -> None:
+    options = {"extensions": [advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})]}
+    async with over_http(tmp_path, embedded_url, options=options) as chat:
+        await chat.call_tool("describe_template", {"template": "txt2img"})
+        tools = (await chat.list_tools(cache_mode="bypass")).tools
+    assert {"txt2img", "img2img", "inpaint", "upscale", "open_form"} <= {tool.name for tool in tools}
+    told = [tool.model_dump(by_alias=True, exclude_none=True, mode="json", exclude={"meta"}) for tool in tools]
+    assert len(json.dumps({"tools": told}, separators=(",", ":"), ensure_ascii=False).encode()) <= 8192
+
+
+async def test_a_sheet_can_be_worked_on_in_the_app(tmp_path: Path, embedded_url: str) -> None:
+    options = {"extensions": [advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})]}
+    async with over_http(tmp_path, embedded_url, options=options) as chat:
+        swept = await chat.call_tool("sweep", {"values": SMALL, "over": {"cfg": [1, 2]}})
+        assert swept.structured_content is not None
+        (sheet,) = swept.structured_content["job"]["pictures"]
+        assert (await chat.read_resource(f"asset://{sheet['id']}")).contents

@@ -90,8 +90,15 @@ async def test_templates_are_read_by_address(chat: Client) -> None:
 async def test_what_is_not_there_is_said_so(memory: Client, uri: str) -> None:
     with pytest.raises(MCPError) as caught:
         await memory.read_resource(uri)
-    assert caught.value.error.code in (-32002, types.INVALID_PARAMS)
+    assert caught.value.error.code == types.INVALID_PARAMS
     assert "Traceback" not in str(caught.value)
+
+
+async def test_a_session_is_told_with_the_code_of_its_era(tmp_path: Path, embedded_url: str) -> None:
+    async with in_sessions(tmp_path, embedded_url) as chat:
+        with pytest.raises(MCPError) as caught:
+            await chat.read_resource("job://nobody")
+    assert caught.value.error.code == -32002
 
 
 @pytest.mark.requirement("R19")
@@ -273,7 +280,7 @@ async def test_a_client_that_shows_apps_gets_the_page_and_the_data(tmp_path: Pat
         tools = {tool.name: tool for tool in (await chat.list_tools()).tools}
         for name in ("txt2img", "get_result", "run_template", "sweep", "open_form"):
             meta = tools[name].meta
-            assert meta is not None and meta["ui"]["resourceUri"] == PAGE == meta["ui/resourceUri"]
+            assert meta is not None and meta["ui"]["resourceUri"] == PAGE
         assert PAGE in [resource.uri for resource in (await chat.list_resources()).resources]
         (page,) = (await chat.read_resource(PAGE)).contents
         assert page.mime_type == "text/html;profile=mcp-app"

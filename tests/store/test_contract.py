@@ -12,7 +12,7 @@ import pytest
 
 from comfy_mcp.errors import Conflict, ErrorRecord, NotFound, Overloaded
 from comfy_mcp.jobs import JobState, Output, Progress
-from comfy_mcp.store import Idempotency, JobStore, Outcome
+from comfy_mcp.store import Idempotency, JobStore, Outcome, Record
 from tests.store.stores import STORES, Opener, first, new_job, picture
 
 
@@ -241,10 +241,10 @@ async def test_a_store_sees_the_commits_of_another(
 
 async def test_records_are_kept_by_owner_kind_and_name(store: JobStore) -> None:
     value = {"steps": 20, "style": None, "text": "Meer, 海"}
-    await store.keep_record("ann", "preset", "night", {"old": 1})
-    await store.keep_record("ann", "preset", "night", value)
-    await store.keep_record("ann", "preset", "day", {})
-    await store.keep_record("bob", "preset", "night", {"steps": 1})
+    await store.keep_record(Record("ann", "preset", "night", {"old": 1}))
+    await store.keep_record(Record("ann", "preset", "night", value))
+    await store.keep_record(Record("ann", "preset", "day", {}))
+    await store.keep_record(Record("bob", "preset", "night", {"steps": 1}))
     assert await store.record("ann", "preset", "night") == value
     assert await store.records("ann", "preset") == {"day": {}, "night": value}
     assert await store.record("ann", "sweep", "night") is None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from comfy_mcp.errors import InvalidParameter, NotFound
+from comfy_mcp.errors import Conflict, InvalidParameter, NotFound
 from comfy_mcp.jobs import Job, JobRequest, Preset
 from comfy_mcp.workbench import Workbench
 from tests.workbenches import settings_for
@@ -100,6 +100,8 @@ async def test_the_default_preset_is_for_who_wants_it(workbench: Workbench) -> N
         (Preset("txt2img", "", {"steps": 3}), "name"),
         (Preset("txt2img", "a/b", {"steps": 3}), "name"),
         (Preset("txt2img", "a", prefix="x" * 3_000), "prefix"),
+        (Preset("txt2img", "a", suffix="a\x00\x1b[2Jb"), "suffix"),
+        (Preset("txt2img", "a", {"negative": "x" * 20_000}), "values"),
     ],
 )
 async def test_a_preset_that_fits_nobody_is_refused(workbench: Workbench, preset: Preset, parameter: str) -> None:
@@ -143,3 +145,34 @@ async def test_presets_are_not_without_end(workbench: Workbench, monkeypatch: py
         await workbench.presets.save(Preset("txt2img", name, {"steps": 9}))
     with pytest.raises(InvalidParameter, match="2 presets"):
         await workbench.presets.save(Preset("txt2img", "c", {"steps": 9}))
+
+
+@pytest.mark.requirement("R19")
+async def test_what_does_not_fit_leaves_the_preset_below_it(workbench: Workbench) -> None:
+    await workbench.presets.save(Preset("txt2img", "mine", {"sampler": "ddim"}, style="anime"))
+    standing = {"sampler": "bogus", "style": "nowhere"}
+    job = await made(workbench, standing=standing, preset="mine", values={"sampler": "euler"})
+    assert (job.values["sampler"], job.style) == ("ddim", "anime")
+
+
+@pytest.mark.requirement("R19")
+async def test_the_preset_of_a_header_beats_the_one_of_the_call(workbench: Workbench) -> None:
+    for name, steps in (("mine", 2), ("other", 4)):
+        await workbench.presets.save(Preset("txt2img", name, {"steps": steps}))
+    job = await made(workbench, standing={"preset": "mine"}, preset="other")
+    assert job.values["steps"] == 2
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+async def test_what_is_empty_was_not_asked_for(workbench: Workbench, empty: Any) -> None:
+    job = await made(workbench, standing={"steps": "2"}, values={"steps": empty})
+    assert (job.values["steps"], job.warnings) == (2, ())
+
+
+async def test_one_key_with_another_preset_is_another_request(workbench: Workbench) -> None:
+    for name in ("a", "b"):
+        await workbench.presets.save(Preset("txt2img", name, {"cfg": 2.0}))
+    first = await workbench.submit(JobRequest("txt2img", ASKED, preset="a"), "key")
+    assert (await workbench.submit(JobRequest("txt2img", ASKED, preset="a"), "key")).id == first.id
+    with pytest.raises(Conflict):
+        await workbench.submit(JobRequest("txt2img", ASKED, preset="b"), "key")
