@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -252,3 +252,26 @@ async def test_records_are_kept_by_owner_kind_and_name(store: JobStore) -> None:
     assert not await store.drop_record("ann", "preset", "night")
     assert await store.records("ann", "preset") == {"day": {}}
     assert await store.record("bob", "preset", "night") == {"steps": 1}
+
+
+async def test_many_jobs_are_queued_with_their_record_or_not_at_all(store: JobStore) -> None:
+    def record(jobs: Sequence[str]) -> Record:
+        return Record("ann", "sweep", "one", {"jobs": list(jobs)})
+
+    jobs = await store.enqueue_all([new_job(), new_job(), new_job("ann", "img2img")], record)
+    assert [job.template for job in jobs] == ["txt2img", "txt2img", "img2img"]
+    assert await store.record("ann", "sweep", "one") == {"jobs": [job.id for job in jobs]}
+    with pytest.raises(Overloaded):
+        await store.enqueue_all([new_job() for _ in range(3)], lambda ids: Record("ann", "sweep", "two", {}))
+    assert len(await store.list()) == 3
+    assert await store.record("ann", "sweep", "two") is None
+
+
+async def test_the_last_records_stay(store: JobStore) -> None:
+    for name in ("a", "c", "b"):
+        await store.keep_record(Record("ann", "sweep", name, {}))
+    await store.keep_record(Record("ann", "preset", "a", {}))
+    await store.keep_record(Record("bob", "sweep", "a", {}))
+    await store.prune_records("ann", "sweep", 2)
+    assert list(await store.records("ann", "sweep")) == ["b", "c"]
+    assert list(await store.records("ann", "preset")) == list(await store.records("bob", "sweep")) == ["a"]
