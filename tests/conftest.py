@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.engines import running_engine
+from tests.llama.servers import LlamaServer, running_router, running_single
 from tests.workbenches import served
 
 # In CI the same examples each time: what a draw finds elsewhere becomes an example, and no commit is red by chance.
@@ -64,6 +65,29 @@ def comfyui_url(request: pytest.FixtureRequest) -> str:
     if not real:
         pytest.skip("set COMFYUI_URL to run the contract against a real ComfyUI as well")
     return real
+
+
+@pytest.fixture(scope="session")
+def llama_folder() -> Path:
+    """Where llama-server and its tiny models are."""
+    folder = os.environ.get("WORKBENCH_TEST_LLAMA")
+    if not folder:
+        pytest.skip("set WORKBENCH_TEST_LLAMA to a folder that tests/llama/build.py has filled")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def llama_router(llama_folder: Path) -> Generator[LlamaServer]:
+    """Three models on demand, one at a time; which of them is loaded, the test before has decided."""
+    with running_router(llama_folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def llama_single(llama_folder: Path) -> Generator[LlamaServer]:
+    """One model with two slots of 1024 tokens each."""
+    with running_single(llama_folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,291 @@
+"""The queue in front of LLM servers, for one process where no workbench governs. Nothing is stored.
+
+Owns the requests' way: in line, prepared, sent, and back in line when its server went away before the first token.
+Each is served by a task of its own, so that a slow reader holds up nobody. What starts when is the dispatcher's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from llm_bridge.chat import ChatRequest, Event, Reply
+from llm_bridge.client import Client, Retry
+from llm_bridge.endpoints import Endpoint
+from llm_bridge.errors import (
+    BadInput,
+    BridgeError,
+    LoadFailed,
+    ServerBusy,
+    ServerError,
+    ServerLost,
+    ServerUnavailable,
+    TimedOut,
+    UnknownModel,
+)
+from llm_bridge.providers import Model
+from llm_bridge.queue.asked import Asked, Checks, QueuedStream, unchecked
+from llm_bridge.queue.dispatcher import Dispatcher
+from llm_bridge.queue.host import Host
+from llm_bridge.queue.line import Kind
+from llm_bridge.queue.snapshot import ServerView, Snapshot
+from llm_bridge.scheduling import Policy
+from llm_bridge.speeds import Speeds
+from llm_bridge.structured import answered
+from llm_bridge.transport import Timeouts
+
+__all__ = ["Queue"]
+
+_FRESH_SECONDS = 2.0
+"""A list of models that is older is asked for again before a model is said not to exist."""
+
+_BUSY_SECONDS = 1.0
+_MOST_LOST = 3
+"""A request under which so many servers went away is taken for the cause."""
+
+
+class Queue:
+    """Make one with `open`. Every method may be called from many tasks at once, on one event loop."""
+
+    def __init__(self, dispatcher: Dispatcher, patience: float, most: int) -> None:
+        self._dispatcher = dispatcher
+        self._patience, self._most = patience, most
+        self._tasks: dict[Asked, asyncio.Task[None]] = {}
+        self._last = 0
+        self._usual = _BUSY_SECONDS
+        self.speeds = Speeds()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        endpoints: Iterable[Endpoint],
+        *,
+        policy: Policy | None = None,
+        keep: float | None = None,
+        patience: float = 120.0,
+        most: int = 1000,
+        timeouts: Timeouts | None = None,
+    ) -> AsyncGenerator[Queue]:
+        """A queue in front of these servers, which need not be there yet.
+
+        ``keep`` is for how many seconds of rest a model stays loaded, None to leave that to its server. A request
+        waits for ``patience`` seconds for servers that are away. At most ``most`` requests wait.
+
+        Raises:
+            BadInput: two servers have one name, or the key of one is missing.
+        """
+        dispatcher = Dispatcher(policy or Policy(), keep, patience)
+        queue = cls(dispatcher, patience, most)
+        async with AsyncExitStack() as stack:
+            for endpoint in endpoints:
+                if endpoint.name in dispatcher.hosts:
+                    raise BadInput(f"Two servers are called {endpoint.name}.", hint="Give each a name of its own.")
+                # What failed waits in line again, instead of on a server's slot.
+                client = await stack.enter_async_context(
+                    Client.open(endpoint, timeouts=timeouts, retry=Retry(attempts=1))
+                )
+                dispatcher.hosts[endpoint.name] = Host(client, dispatcher.schedule)
+            try:
+                yield queue
+            finally:
+                await queue._close()
+
+    @asynccontextmanager
+    async def stream(
+        self, request: ChatRequest, *, server: str | None = None, owner: str = "local", priority: int = 0
+    ) -> AsyncGenerator[QueuedStream]:
+        """The answer as it comes, from its place in the line on; leaving the block early gives up the place.
+
+        ``server`` None is any that offers the model. ``owner`` takes turns with others; a higher ``priority`` starts
+        first. Events and errors come from iterating, as `Client.stream` has them, and besides:
+
+        Raises:
+            BadInput: there is no such server.
+            ServerBusy: too many wait; at once.
+            UnknownModel: no server offers the model.
+            ServerUnavailable, ServerLost: also after ``patience``.
+        """
+        async with self._asked(request, unchecked, server, owner, priority) as asked:
+            yield QueuedStream(asked)
+
+    async def ask(
+        self,
+        request: ChatRequest,
+        on_event: Callable[[Event], object] | None = None,
+        *,
+        server: str | None = None,
+        owner: str = "local",
+        priority: int = 0,
+    ) -> Reply:
+        """The whole reply; with a schema checked, mended and if need be asked for once more from the same place.
+
+        Raises as `stream`, and:
+
+        Raises:
+            SchemaMismatch: the model does not manage to answer what the schema asks for.
+        """
+        async with self._asked(request, answered, server, owner, priority) as asked:
+            while (event := await asked.feed.get()) is not None:
+                if on_event is not None:
+                    on_event(event)
+            assert asked.reply is not None
+            return asked.reply
+
+    async def models(self, *, fresh: float = 5.0) -> Mapping[str, Sequence[Model] | BridgeError]:
+        """What each server has, by name, at most ``fresh`` seconds old; of one that is away, why."""
+        hosts, now = self._dispatcher.hosts, time.monotonic()
+        old = [
+            host.look()
+            for host in hosts.values()
+            if host.failure is not None or host.loader.looked is None or now - host.loader.looked > fresh
+        ]
+        if old:
+            await asyncio.wait(old)
+        return {name: host.failure or host.loader.models for name, host in hosts.items()}
+
+    async def find(self, model: str) -> Model:
+        """The model of this name on the first server that has it. Raises UnknownModel."""
+        return (await self._first_with(model))[1]
+
+    async def count(self, request: ChatRequest) -> int | None:
+        """As `Client.count`, by the first server that has the model; in no line, since nothing is generated."""
+        host, _ = await self._first_with(request.model)
+        return await host.client.count(request)
+
+    async def _first_with(self, model: str) -> tuple[Host, Model]:
+        for name, found in (await self.models()).items():
+            for each in () if isinstance(found, BridgeError) else found:
+                if each.id == model:
+                    return self._dispatcher.hosts[name], each
+        raise UnknownModel(f"No server has a model {model[:128]!r}.", hint="List the models to see what there is.")
+
+    def snapshot(self) -> Snapshot:
+        """For people: what is loaded, runs and waits now."""
+        line, hosts = self._dispatcher.line, self._dispatcher.hosts.values()
+        return Snapshot(tuple(self._view(host) for host in hosts), len(line))
+
+    def _view(self, host: Host) -> ServerView:
+        waiting: Counter[str] = Counter()
+        for kind in self._dispatcher.line.kinds:
+            if host.takes(kind):
+                waiting[kind.model] += self._dispatcher.line.waiting(kind)
+        running = Counter(ticket.kind.model for ticket in host.running)
+        failure = None if host.failure is None else host.failure.message
+        loaded, endpoint = tuple(host.loader.held), host.client.endpoint
+        loading = tuple(host.loading)
+        return ServerView(host.name, endpoint.slots, loaded, loading, running, waiting, failure, endpoint.cost)
+
+    @asynccontextmanager
+    async def _asked(
+        self, request: ChatRequest, checks: Checks, server: str | None, owner: str, priority: int
+    ) -> AsyncGenerator[Asked]:
+        """A request that is being served as long as the block lasts."""
+        if server is not None and server not in self._dispatcher.hosts:
+            known = ", ".join(self._dispatcher.hosts) or "none"
+            raise BadInput(f"There is no server called {server[:64]!r}.", hint=f"There are: {known}.")
+        self._check_room()
+        self._last += 1
+        kind = Kind(owner, priority, request.model, server or "")
+        asked = Asked(request, kind, self._last, time.monotonic(), checks)
+        task = self._tasks[asked] = asyncio.create_task(self._serve(asked))
+        task.add_done_callback(lambda _: self._tasks.pop(asked, None))
+        try:
+            yield asked
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+
+    def _check_room(self) -> None:
+        running = sum(len(host.running) for host in self._dispatcher.hosts.values())
+        if len(self._tasks) - running >= self._most:
+            retry_after = round(max(_BUSY_SECONDS, self._usual), 1)
+            raise ServerBusy(f"{self._most} requests wait already.", hint="Ask again later.", retry_after=retry_after)
+
+    async def _serve(self, asked: Asked) -> None:
+        """From the line to the end of the answer, as often as its server goes away before the first token."""
+        try:
+            while not await self._tried(asked):
+                pass
+        except asyncio.CancelledError:
+            asked.feed.end(ServerUnavailable("The queue was closed.", hint="Open it for as long as it is used."))
+            raise
+        except BaseException as failure:
+            asked.feed.end(failure)
+            if not isinstance(failure, Exception):
+                raise
+        else:
+            asked.feed.end()
+
+    async def _tried(self, asked: Asked) -> bool:
+        """Whether the answer is whole; otherwise it is to be tried again. Raises what is final."""
+        await self._look_for(asked.kind)
+        try:
+            self._dispatcher.enter(asked)
+            assert asked.place is not None
+            host = self._dispatcher.hosts[await asked.place]
+            try:
+                await self._answer(asked, host)
+            except BridgeError as failure:
+                if not self._goes_on_after(failure, asked, host):
+                    raise
+                return False
+            return True
+        finally:
+            self._dispatcher.leave(asked)
+
+    async def _answer(self, asked: Asked, host: Host) -> None:
+        began = time.monotonic()
+        model = asked.kind.model
+        asked.load = await host.prepared(model, asked.feed.put)
+        asked.queued = time.monotonic() - asked.arrived - (asked.load or 0.0)
+        host.loader.used(model)
+        asked.reply = await asked.answer(host.client)
+        host.loader.used(model)
+        self.speeds.see(host.name, model, asked.reply)
+        self._usual += 0.1 * (time.monotonic() - began - self._usual)
+
+    def _goes_on_after(self, failure: BridgeError, asked: Asked, host: Host) -> bool:
+        """Learn from a failure; whether the request is tried again, here or elsewhere."""
+        late = failure.details.get("stage") if isinstance(failure, TimedOut) else None
+        if isinstance(failure, LoadFailed) or late == "load":
+            self._dispatcher.refuse_alike(asked, failure)
+        if isinstance(failure, ServerError | TimedOut | UnknownModel):
+            host.loader.forget()
+        if isinstance(failure, ServerBusy):
+            host.pause(failure.details.get("retry_after", _BUSY_SECONDS))
+        elif failure.temporary or late in ("connect", "answer"):
+            host.fail(failure)
+        else:
+            return False
+        now = time.monotonic()
+        asked.failed_at = now if asked.failed_at is None else asked.failed_at
+        asked.lost += isinstance(failure, ServerLost)
+        return not asked.began and asked.lost < _MOST_LOST and now - asked.failed_at <= self._patience
+
+    async def _look_for(self, kind: Kind) -> None:
+        """Find out which servers have the model, when none is known to. Nothing is asked when one is."""
+        dispatcher = self._dispatcher
+        if dispatcher.takers(kind):
+            return
+        now = time.monotonic()
+        looks = {
+            host.look()
+            for host in dispatcher.hosts.values()
+            if host.failure is None and (host.loader.looked is None or now - host.loader.looked > _FRESH_SECONDS)
+        }
+        while looks and not dispatcher.takers(kind):
+            _, looks = await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _close(self) -> None:
+        self._dispatcher.close()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.gather(*(host.close() for host in self._dispatcher.hosts.values()))
