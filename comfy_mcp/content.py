@@ -32,7 +32,7 @@ __all__ = [
     "text_result",
 ]
 
-_SHOWN = ("seed", "steps", "cfg", "sampler", "scheduler", "denoise", "checkpoint", "diffusion_model", "lora")
+_SHOWN = ("model", "seed", "steps", "cfg", "sampler", "scheduler", "denoise", "checkpoint", "diffusion_model", "lora")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _span(seconds: float) -> str:
 def _size(job: Job) -> str:
     count = len(job.assets)
     if not count:
-        return "no file came out"
+        return "" if any(output.kind == "text" for output in job.outputs) else "no file came out"
     first = job.assets[0]
     size = f"{first.width}×{first.height}" if first.width else first.mime
     return size if count == 1 else f"{count} files, {size}"

@@ -12,12 +12,13 @@ from enum import StrEnum
 from importlib import metadata
 from typing import Any
 
-from comfy_mcp.backends import ComfyUIBackend
+from comfy_mcp.backends import ComfyUIBackend, LLMBackend
 from comfy_mcp.errors import BackendError, SettingsError, WorkbenchError
 from comfy_mcp.jobs import JobRequest
 from comfy_mcp.settings import Settings, is_loopback, settings_file
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import ObjectInfo, bind, check
+from llm_bridge.providers import State
 
 __all__ = ["Finding", "Verdict", "examine"]
 
@@ -55,6 +56,8 @@ async def examine(settings: Settings) -> AsyncGenerator[Finding]:
                     info = info or await member.backend.object_info()
                 except BackendError as failure:
                     yield Finding(member.name, Verdict.BAD, str(failure))
+            elif isinstance(member.backend, LLMBackend):
+                yield await _llm_server(member.name, member.backend)
         for name, mode in (await workbench.store.modes()).items():
             yield Finding(name, Verdict.NOTE, f"It is {mode}: comfy-workbench backends resume {name}")
         for diagnostic in workbench.catalogue.diagnostics:
@@ -101,6 +104,16 @@ def _version(name: str, stats: dict[str, Any]) -> Finding:
         least = ".".join(map(str, LEAST_COMFYUI))
         return Finding(name, Verdict.BAD, f"ComfyUI {version or 'of unknown version'} is too old: update to {least}.")
     return Finding(name, Verdict.OK, f"ComfyUI {version} answers.")
+
+
+async def _llm_server(name: str, backend: LLMBackend) -> Finding:
+    try:
+        models = await backend.models(fresh=True)
+        title = (await backend.client.dialect()).title
+    except WorkbenchError as failure:
+        return Finding(name, Verdict.BAD, str(failure))
+    loaded = sum(model.state is State.LOADED for model in models)
+    return Finding(name, Verdict.OK, f"{title} answers: {len(models)} models, {loaded} known to be loaded.")
 
 
 def _template(workbench: Workbench, name: str, info: ObjectInfo) -> Finding:

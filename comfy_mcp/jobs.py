@@ -114,7 +114,8 @@ class BoundWorkflow:
     ``values`` are the validated parameters, defaults and drawn seed included. ``parameters`` maps
     ``"<node id>.<input>"`` to the parameter bound there, so that a failure names what the person can change.
     ``keep_in_comfyui`` leaves the saving nodes as they are, so that the files also land in ComfyUI's output folder.
-    ``timeout`` is seconds for one run, None for the setting's.
+    ``timeout`` is seconds for one run, None for the setting's. ``chat`` is what a language model is asked (`texts`);
+    there is no graph then.
     """
 
     graph: Graph
@@ -125,6 +126,7 @@ class BoundWorkflow:
     capture: str = "preview"
     timeout: float | None = None
     warnings: tuple[str, ...] = ()
+    chat: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ class Progress:
     """How far the running attempt is.
 
     ``fraction`` is 0..1 over the whole graph, cached nodes included; ``value`` of ``maximum`` are the steps of the
-    node at work. ``preview`` is a small encoded picture and is never stored.
+    node at work. ``text`` is what a language model has written so far. ``preview`` is a small encoded picture and is
+    never stored.
     """
 
     fraction: float = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from comfy_mcp.jobs import Progress, Result, Run
+from llm_bridge.endpoints import Endpoint
 
 __all__ = ["Backend", "BackendConfig"]
 
@@ -15,7 +16,7 @@ __all__ = ["Backend", "BackendConfig"]
 class BackendConfig:
     """A backend as a person set it up. ``card`` names what it computes on; backends of one card take turns.
 
-    ``authorization`` is sent to it and to no other.
+    ``authorization`` is sent to it and to no other. ``endpoint`` tells of an LLM server; a ComfyUI has none.
     """
 
     name: str
@@ -24,10 +25,11 @@ class BackendConfig:
     tags: frozenset[str] = frozenset()
     card: str = ""
     authorization: str | None = field(default=None, repr=False)
+    endpoint: Endpoint | None = None
 
     def reached_as(self, other: BackendConfig) -> bool:
         """Whether a connection to ``other`` is one to this."""
-        return (self.url, self.authorization) == (other.url, other.authorization)
+        return (self.url, self.authorization, self.endpoint) == (other.url, other.authorization, other.endpoint)
 
     @property
     def place(self) -> str:

@@ -21,6 +21,8 @@ _COMMANDS = {
     "run": "comfy_mcp.cli.run",
     "templates": "comfy_mcp.cli.templates",
     "import": "comfy_mcp.cli.import_workflow",
+    "compare": "comfy_mcp.cli.compare",
+    "llm": "comfy_mcp.cli.llm",
     "jobs": "comfy_mcp.cli.jobs",
     "backends": "comfy_mcp.cli.backends",
     "serve": "comfy_mcp.cli.serve",

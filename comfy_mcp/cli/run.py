@@ -55,13 +55,16 @@ async def _run(template: str, values: dict[str, Any], style: str | None, out: Pa
                 click.echo(f"note: {warning}", err=True)
             for path in saved:
                 click.echo(str(path))
+            for output in job.outputs:
+                if output.kind == "text":
+                    click.echo(str(output.value))
         return job
 
 
 async def _upload_files(workbench: Workbench, template: str, values: dict[str, Any]) -> dict[str, Any]:
     """The values with every picture that names a file here stored, and named by its id."""
     uploaded = dict(values)
-    for parameter in workbench.catalogue.get(template).pictures:
+    for parameter in workbench.pictures_of(template):
         path = anyio.Path(uploaded.get(parameter, ""))
         if parameter in uploaded and await path.is_file():
             try:

@@ -15,6 +15,7 @@ from sse_starlette import EventSourceResponse
 
 from comfy_mcp.errors import BadRequest, InvalidImage
 from comfy_mcp.jobs import Job, JobRequest, JobState
+from comfy_mcp.proxy.compare import add_compare
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.models import (
     AssetOut,
@@ -26,6 +27,7 @@ from comfy_mcp.proxy.models import (
     JobsOut,
     TemplateOut,
     TemplatesOut,
+    described_body,
 )
 from comfy_mcp.store import Mode
 from comfy_mcp.strict_json import read_json
@@ -57,6 +59,7 @@ def router(workbench: Workbench, links: Links) -> APIRouter:
     _add_events(api, workbench, shown)
     _add_assets(api, workbench, links)
     _add_backends(api, workbench)
+    add_compare(api, workbench)
     return api
 
 
@@ -81,7 +84,7 @@ def _add_templates(api: APIRouter, workbench: Workbench) -> None:
 
 
 def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
-    @api.post("/jobs", status_code=202, openapi_extra=_body(JobIn))
+    @api.post("/jobs", status_code=202, openapi_extra=described_body(JobIn))
     async def create(request: Request, response: Response, key: Key = None) -> JobOut:
         """Queue a job. It is on disk before the answer; the same Idempotency-Key never makes a second one."""
         asked = _job_in(await request.body())
@@ -158,11 +161,6 @@ def _add_backends(api: APIRouter, workbench: Workbench) -> None:
         """Pause a backend (its jobs go on, it gets no new ones), drain it (then its memory is freed), or resume it."""
         await workbench.set_mode(backend, _MODES[order])
         return await told()
-
-
-def _body(model: type[JobIn]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _job_in(body: bytes) -> JobIn:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,9 +23,30 @@ __all__ = [
     "JobsOut",
     "TemplateOut",
     "TemplatesOut",
+    "described_body",
 ]
 
 _JOB = "3f0c1c6e8f4b4d0b9a52f2f4f3a0d9c1"
+
+
+def described_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The body of a request for the page of the API, where the handler reads it itself, and more strictly."""
+    schema = model.model_json_schema()
+    parts: dict[str, Any] = schema.pop("$defs", {})
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _whole(schema, parts)}}}}
+
+
+def _whole(schema: Any, parts: Mapping[str, Any]) -> Any:
+    """With every part in its place: a reference would be looked for in the whole document."""
+    match schema:
+        case {"$ref": str() as name, **more}:
+            return {**_whole(parts[name.rpartition("/")[2]], parts), **_whole(more, parts)}
+        case dict():
+            return {name: _whole(value, parts) for name, value in cast("dict[str, Any]", schema).items()}
+        case list():
+            return [_whole(value, parts) for value in cast("list[Any]", schema)]
+        case _:
+            return schema
 
 
 class JobIn(BaseModel):
@@ -54,12 +76,16 @@ class JobIn(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """``fraction`` is 0..1 over the whole workflow; ``value`` of ``maximum`` are the steps of the node at work."""
+    """``fraction`` is 0..1 over the whole workflow; ``value`` of ``maximum`` are the steps of the node at work.
+
+    Of a chat, ``node`` is loading, prompt, reasoning or text, ``value`` counts tokens, ``text`` is what there is yet.
+    """
 
     fraction: float
     value: int
     maximum: int
     node: str
+    text: str
 
 
 class AssetOut(BaseModel):
@@ -159,6 +185,7 @@ class JobOut(BaseModel):
                 value=at.value,
                 maximum=at.maximum,
                 node=at.node,
+                text=at.text,
             ),
             assets=[AssetOut.of(asset, url) for asset, url in zip(job.assets, urls, strict=True)],
             outputs=[OutputOut.of(output) for output in job.outputs],

@@ -9,6 +9,7 @@ import mcp_types as types
 
 from comfy_mcp.content import job_result, job_status, text_result
 from comfy_mcp.tools.arguments import JOB_ID, WAIT, schema, seconds_of, text_of
+from comfy_mcp.tools.comparing import comparison_result
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.tools.sweeps import sweep_result
 from comfy_mcp.workbench import Workbench
@@ -22,6 +23,8 @@ async def _get_result(workbench: Workbench, caller: Caller, arguments: Mapping[s
     wait, job_id = seconds_of(arguments, caller.wait), text_of(arguments, "job_id")
     if (sweep := await workbench.sweeps.find(job_id, caller.owner)) is not None:
         return await sweep_result(workbench, caller, sweep, wait)
+    if (plan := await workbench.comparisons.find(job_id, caller.owner)) is not None:
+        return await comparison_result(workbench, caller, plan, wait)
     job = await workbench.wait(job_id, wait, caller.owner, on_change=caller.on_change)
     return await job_result(workbench, job, caller.budget)
 
@@ -31,6 +34,9 @@ async def _cancel_job(workbench: Workbench, caller: Caller, arguments: Mapping[s
     if (sweep := await workbench.sweeps.find(job_id, caller.owner)) is not None:
         await workbench.sweeps.cancel(sweep, caller.owner)
         return text_result(f"sweep of {sweep.template}: what had not ended is stopped.\njob {sweep.id}")
+    if await workbench.comparisons.find(job_id, caller.owner) is not None:
+        plan = await workbench.comparisons.cancel(job_id, caller.owner)
+        return text_result(f"comparison: {plan.state}. What is answered stays.\njob {plan.id}")
     job = await workbench.cancel(job_id, caller.owner)
     job = await workbench.wait(job.id, min(10.0, caller.wait), caller.owner)
     what = "It had already ended." if job.state.terminal and job.state != "cancelled" else ""

@@ -33,7 +33,7 @@ async def with_uploads(workbench: Workbench, template: str, arguments: Mapping[s
         InvalidParameter: a picture that cannot be read; the details name the parameter.
     """
     values = dict(arguments)
-    for parameter in workbench.catalogue.get(template).pictures:
+    for parameter in workbench.pictures_of(template):
         value = values.get(parameter)
         if isinstance(value, str) and value and not _ID.fullmatch(value):
             try:

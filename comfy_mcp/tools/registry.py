@@ -48,7 +48,8 @@ Run = Callable[["Workbench", Caller, Mapping[str, Any]], Awaitable[types.CallToo
 class Tool:
     """``schema`` is the JSON Schema of the arguments; ``run`` checks them itself and raises WorkbenchError.
 
-    ``shown`` tools answer with something that the app draws; those that are ``for_apps`` are of no use without it.
+    ``shown`` tools answer with something that the app draws; those that are ``for_apps`` are of no use without it, and
+    those ``for_texts`` without an LLM server.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Tool:
     title: str | None = None
     shown: bool = False
     for_apps: bool = False
+    for_texts: bool = False
 
     def listed(self, *, apps: bool = False) -> types.Tool:
         """As the chat sees it. ``apps``: it shows pages of ours."""
@@ -138,8 +140,12 @@ class Toolbox:
             self._fingerprint = hashlib.sha256(b"".join(map(_wire, listed[True]))).digest()
 
     def _choose(self, *, apps: bool) -> list[Tool]:
-        chosen = [tool for tool in self.general.values() if apps or not tool.for_apps]
-        room = self.workbench.settings.tools_bytes - sum(map(wire_size, chosen)) - len('{"tools":[]}')
+        settings = self.workbench.settings
+        texts = bool(settings.all_llm_servers)
+        chosen = [
+            tool for tool in self.general.values() if (apps or not tool.for_apps) and (texts or not tool.for_texts)
+        ]
+        room = settings.tools_bytes - sum(map(wire_size, chosen)) - len('{"tools":[]}')
         tools = [self.from_template(self.workbench, name) for name in self._preferred()]
         if sum(map(wire_size, tools)) > room:
             # More tools are worth more than the names of models in each of them.

@@ -1,6 +1,7 @@
 """All tools over one workbench."""
 
 from comfy_mcp.tools.catalogue import CATALOGUE_TOOLS
+from comfy_mcp.tools.comparing import COMPARE
 from comfy_mcp.tools.jobs import JOB_TOOLS
 from comfy_mcp.tools.pictures import UPLOAD_IMAGE
 from comfy_mcp.tools.presets import SAVE_PRESET
@@ -11,7 +12,7 @@ from comfy_mcp.workbench import Workbench
 
 __all__ = ["toolbox"]
 
-_GENERAL = (*JOB_TOOLS, *CATALOGUE_TOOLS, RUN_TEMPLATE, SWEEP, UPLOAD_IMAGE, SAVE_PRESET)
+_GENERAL = (*JOB_TOOLS, *CATALOGUE_TOOLS, RUN_TEMPLATE, SWEEP, COMPARE, UPLOAD_IMAGE, SAVE_PRESET)
 
 
 def toolbox(workbench: Workbench) -> Toolbox:

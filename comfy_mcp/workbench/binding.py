@@ -18,7 +18,7 @@ from comfy_mcp.store import Idempotency, JobStore, NewJob
 from comfy_mcp.workbench.settling import Laid, settled
 from comfy_mcp.workflows import Catalogue, ObjectInfo, Style, Template, bind, check, needs_of, random_seed
 
-__all__ = ["MOST_PRIORITY", "Accepting", "idempotency", "picture_named"]
+__all__ = ["MOST_PRIORITY", "Accepting", "check_schedule", "idempotency", "picture_named"]
 
 MOST_PRIORITY = 10
 
@@ -45,7 +45,7 @@ class Accepting:
     async def accepted(self, request: JobRequest) -> NewJob:
         """The job as it will run; raises as `Workbench.submit` does."""
         template = self.catalogue.get(request.template)
-        _check_schedule(request, self.pool)
+        check_schedule(request, self.pool)
         told = await settled(template, request, self.store, self.locked)
         told.arguments = await _own_pictures(template, told.arguments, request.owner, self.store)
         while True:
@@ -104,7 +104,8 @@ class Accepting:
         )
 
 
-def _check_schedule(request: JobRequest, pool: Pool) -> None:
+def check_schedule(request: JobRequest, pool: Pool) -> None:
+    """Whether it can ever be its turn. Raises InvalidParameter."""
     if not -MOST_PRIORITY <= request.priority <= MOST_PRIORITY:
         raise InvalidParameter("priority", "priority is out of range.", hint="Give -10 (last) to 10 (first).")
     if request.expires_in is not None and not request.expires_in > 0:

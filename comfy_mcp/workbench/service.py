@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 from filelock import FileLock, Timeout
 
-from comfy_mcp.backends import Backend, BackendConfig, ComfyUIBackend
+from comfy_mcp.backends import Backend, BackendConfig, ComfyUIBackend, LLMBackend
 from comfy_mcp.errors import SettingsError
 from comfy_mcp.settings import Settings, reloaded, settings_file
 
@@ -29,6 +29,10 @@ _SETTLE_SECONDS = 0.2
 
 def backends_of(settings: Settings) -> list[BackendConfig]:
     """The backends that the settings name."""
+    return [*_comfyuis(settings), *_llm_servers(settings)]
+
+
+def _comfyuis(settings: Settings) -> list[BackendConfig]:
     return [
         BackendConfig(
             name=told.name,
@@ -42,11 +46,22 @@ def backends_of(settings: Settings) -> list[BackendConfig]:
     ]
 
 
+def _llm_servers(settings: Settings) -> list[BackendConfig]:
+    return [
+        BackendConfig(told.name, told.address, told.concurrency, told.tags, told.card, endpoint=told.endpoint)
+        for told in settings.all_llm_servers
+    ]
+
+
 def opener(settings: Settings) -> Callable[[BackendConfig], AbstractAsyncContextManager[Backend]]:
     """How a backend of the settings is reached."""
 
     @asynccontextmanager
     async def opened(config: BackendConfig) -> AsyncGenerator[Backend]:
+        if config.endpoint is not None:
+            async with LLMBackend.open(config.endpoint) as server:
+                yield server
+            return
         secret, gone = config.authorization, settings.backend_gone
         async with ComfyUIBackend.open(config.url, authorization=secret, gone=gone) as backend:
             yield backend

@@ -26,8 +26,12 @@ from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
 from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.store import Mode, QueueLimits, Record, SqliteStore
 from comfy_mcp.tasks import background, to_the_end
+from comfy_mcp.texts import CHAT
 from comfy_mcp.watch import Board
 from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
+from comfy_mcp.workbench.chat_values import CHAT_PICTURES
+from comfy_mcp.workbench.chats import Chats
+from comfy_mcp.workbench.comparisons import Comparisons
 from comfy_mcp.workbench.places import Places
 from comfy_mcp.workbench.presets import Presets
 from comfy_mcp.workbench.service import backends_of, elected, opener, watch_settings
@@ -59,6 +63,8 @@ class Workbench:
         self._board = Board()
         self.presets = Presets(self)
         self.sweeps = Sweeps(self)
+        self.chats = Chats(self)
+        self.comparisons = Comparisons(self)
         self._places = Places(store, pool)
         self._catalogue = Catalogue.load(self._folders)
         self._looked_at = time.monotonic()
@@ -95,7 +101,9 @@ class Workbench:
         async with elected(self.settings.data):
             self.dispatching = True
             try:
-                await Dispatcher(self.store, self.assets, self.pool, self._board, limits=self._run_limits).run()
+                async with background() as tasks:
+                    tasks.start_soon(self.comparisons.drive)
+                    await Dispatcher(self.store, self.assets, self.pool, self._board, limits=self._run_limits).run()
             finally:
                 self.dispatching = False
 
@@ -130,6 +138,8 @@ class Workbench:
             Conflict: the idempotency key was used for another request.
             Overloaded, StorageUnavailable: the queue is full, or the disk refuses.
         """
+        if request.template == CHAT:
+            return await self.chats.make(request, key)
         if (earlier := await self.earlier(request, key)) is not None:
             return earlier
         new = await self._accepting.accepted(request)
@@ -138,9 +148,14 @@ class Workbench:
         self._board.post_work()
         return job
 
+    def pictures_of(self, template: str) -> tuple[str, ...]:
+        """The parameters that name a picture. Raises NotFound."""
+        return CHAT_PICTURES if template == CHAT else tuple(self.catalogue.get(template).pictures)
+
     async def earlier(self, request: JobRequest, key: str | None) -> Job | None:
         """The job that an earlier request with this key made. Raises Conflict as `submit` does."""
-        once = idempotency(request, key) if key else None
+        # Of a chat, only what it comes to tells whether it is the same.
+        once = idempotency(request, key) if key and request.template != CHAT else None
         found = await self.store.find(request.owner, request.template, once) if once else None
         return None if found is None else await self._shown(found)
 
@@ -151,6 +166,10 @@ class Workbench:
         jobs = await to_the_end(self.store.enqueue_all(accepted, record))
         self._board.post_work()
         return list(jobs)
+
+    def notify(self) -> None:
+        """Something was queued."""
+        self._board.post_work()
 
     @property
     def _accepting(self) -> Accepting:

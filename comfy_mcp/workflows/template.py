@@ -33,6 +33,7 @@ RESERVED_IDS = frozenset(
         "sweep",
         "save_preset",
         "open_form",
+        "chat",
         "compare_text_models",
     ]
 )

@@ -13,10 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import (
-    AfterValidator,
     AnyHttpUrl,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     TypeAdapter,
@@ -34,23 +31,21 @@ from pydantic_settings import (
 
 from comfy_mcp.errors import SettingsError
 from comfy_mcp.profiles import PROFILES, profile_named
+from comfy_mcp.settings.tables import Authorization, BackendSettings, LLMServerSettings
 
-__all__ = ["BackendSettings", "Settings", "is_loopback", "load_settings", "reloaded", "settings_file"]
+__all__ = [
+    "Settings",
+    "is_loopback",
+    "load_settings",
+    "reloaded",
+    "settings_file",
+]
 
 _URL = TypeAdapter(AnyHttpUrl)
 
 # In a variable a list is written with commas, in the file as a list.
 Names = Annotated[list[str], NoDecode]
 Folders = Annotated[list[Path], NoDecode]
-
-
-def _sendable(value: SecretStr) -> SecretStr:
-    if not (value.get_secret_value().isascii() and value.get_secret_value().isprintable()):
-        raise ValueError("has characters that no HTTP header can have")
-    return value
-
-
-Authorization = Annotated[SecretStr, AfterValidator(_sendable)]
 
 
 def settings_file() -> Path:
@@ -69,19 +64,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class BackendSettings(BaseModel):
-    """One `[[backends]]` table. Backends on the same ``card`` take turns; ``tags`` are for jobs that ask for them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    url: AnyHttpUrl
-    concurrency: int = Field(1, ge=1, le=16)
-    card: str = Field("", max_length=64)
-    tags: frozenset[str] = frozenset()
-    authorization: Authorization | None = None
-
-
 class Settings(BaseSettings):
     """All settings, read and checked. Seconds and bytes unless a description says otherwise."""
 
@@ -92,6 +74,11 @@ class Settings(BaseSettings):
     )
     comfyui_authorization: Authorization | None = Field(
         None, description="Sent as the Authorization header to comfyui_url, when a proxy in front of it asks for one."
+    )
+    llm_url: str = Field(
+        "",
+        description="Where LLM servers answer: LM Studio, Ollama, llama.cpp, KoboldCpp, text-generation-webui, Jan, "
+        "vLLM, any of the OpenAI protocol. Several addresses are separated by commas.",
     )
     data: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("comfyui-workbench"),
@@ -197,6 +184,10 @@ class Settings(BaseSettings):
         default_factory=list[BackendSettings],
         description="Backends beside comfyui_url, or with more to say than an address.",
     )
+    llm_servers: list[LLMServerSettings] = Field(
+        default_factory=list[LLMServerSettings],
+        description="LLM servers beside llm_url, or with more to say than an address.",
+    )
 
     @field_validator("templates", "tools", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
@@ -219,6 +210,14 @@ class Settings(BaseSettings):
         urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
         if not urls:
             raise ValueError("names no address; example: http://127.0.0.1:8188")
+        for url in urls:
+            _URL.validate_python(url)
+        return ",".join(urls)
+
+    @field_validator("llm_url")
+    @classmethod
+    def _llm_addresses(cls, value: str) -> str:
+        urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
         for url in urls:
             _URL.validate_python(url)
         return ",".join(urls)
@@ -269,6 +268,17 @@ class Settings(BaseSettings):
         return (*numbered, *self.backends)
 
     @property
+    def all_llm_servers(self) -> tuple[LLMServerSettings, ...]:
+        """Every LLM server: the addresses of llm_url, then those of `[[llm_servers]]`."""
+        named = {server.address for server in self.llm_servers}
+        plain = [url for url in self.llm_url.split(",") if url and url not in named]
+        numbered = [
+            LLMServerSettings.model_validate({"name": "llm" if number == 1 else f"llm-{number}", "url": url})
+            for number, url in enumerate(plain, start=1)
+        ]
+        return (*numbered, *self.llm_servers)
+
+    @property
     def template_folders(self) -> tuple[Path, ...]:
         """The person's own template folders; the shipped one is not among them."""
         return (self.data / "templates", *self.templates)
@@ -295,6 +305,8 @@ RELOADED = (
     "comfyui_url",
     "concurrency",
     "job_timeout",
+    "llm_servers",
+    "llm_url",
     "locked",
     "max_attempts",
     "max_queue",
@@ -324,9 +336,11 @@ def reloaded(current: Settings, before: Settings) -> tuple[Settings, Settings]:
 
 
 def _named_apart(settings: Settings) -> None:
-    names = [backend.name for backend in settings.all_backends]
+    names = [server.name for server in (*settings.all_backends, *settings.all_llm_servers)]
     if len({*names}) < len(names):
-        raise ValueError("one of the backends has the name of one of comfyui_url: comfyui, comfyui-2, …")
+        raise ValueError(
+            "two of the backends and LLM servers have one name (those of comfyui_url: comfyui, comfyui-2, …)"
+        )
 
 
 def _said(settings: Settings, name: str) -> object:

@@ -1,0 +1,78 @@
+"""The tables of the settings file that name servers: ComfyUIs and LLM servers.
+
+Owns their keys and ranges; `settings` reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from llm_bridge.endpoints import Endpoint
+from llm_bridge.errors import BadInput
+from llm_bridge.providers.registry import dialect_named
+
+__all__ = ["Authorization", "BackendSettings", "LLMServerSettings"]
+
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+def _sendable(value: SecretStr) -> SecretStr:
+    if not (value.get_secret_value().isascii() and value.get_secret_value().isprintable()):
+        raise ValueError("has characters that no HTTP header can have")
+    return value
+
+
+Authorization = Annotated[SecretStr, AfterValidator(_sendable)]
+
+
+class BackendSettings(BaseModel):
+    """One `[[backends]]` table. Backends on the same ``card`` take turns; ``tags`` are for jobs that ask for them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=_NAME)
+    url: AnyHttpUrl
+    concurrency: int = Field(1, ge=1, le=16)
+    card: str = Field("", max_length=64)
+    tags: frozenset[str] = frozenset()
+    authorization: Authorization | None = None
+
+
+class LLMServerSettings(BaseModel):
+    """One `[[llm_servers]]` table. ``kind`` is found out when it is left out; ``key_env`` names the variable of a key.
+
+    ``max_loaded`` models are kept in its memory at most, 0 for as many as it likes. One on the ``card`` of a ComfyUI
+    takes turns with it. Of two that will do, `auto` takes the one of the lower ``cost``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=_NAME)
+    url: AnyHttpUrl
+    kind: str | None = None
+    key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+    concurrency: int = Field(1, ge=1, le=64)
+    max_loaded: int = Field(1, ge=0, le=64)
+    card: str = Field("", max_length=64)
+    cost: float = Field(0.0, ge=0, le=1e12)
+    tags: frozenset[str] = frozenset()
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        try:
+            return value and dialect_named(value).kind
+        except BadInput as failure:
+            raise ValueError(str(failure)) from None
+
+    @property
+    def address(self) -> str:
+        return str(self.url).rstrip("/")
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """As the bridge has it."""
+        most = self.max_loaded or None
+        return Endpoint(self.name, self.address, self.kind, self.key_env, self.concurrency, most, self.card, self.cost)

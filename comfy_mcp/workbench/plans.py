@@ -1,0 +1,121 @@
+"""A comparison as it is kept beside its results: whose it is, what is to be done, and how far it is.
+
+Owns two files of the folder: `state.json`, which the process that drives it writes, and `cancelled`, which anybody may
+add. `llm_bridge.compare.Folder` owns the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from uuid import uuid4
+
+import pydantic_core
+from pydantic import TypeAdapter, ValidationError
+
+from comfy_mcp.errors import StorageUnavailable
+from llm_bridge.compare import Judge
+
+__all__ = ["Plan", "PlanState", "Plans"]
+
+_STATE = "state.json"
+_CANCELLED = "cancelled"
+
+
+class PlanState(StrEnum):
+    RUNNING = "running"
+    """Cells or judgements are left; the process that dispatches makes them."""
+    JUDGING = "judging"
+    """All cells have ended, and the judge is at it."""
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    """It cannot go on; ``told`` says why."""
+
+    @property
+    def ended(self) -> bool:
+        return self not in (PlanState.RUNNING, PlanState.JUDGING)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``cells`` in all, ``done`` of them have ended and ``failed`` have no answer. ``fresh`` takes no kept answer."""
+
+    id: str
+    owner: str
+    created: datetime
+    models: tuple[str, ...]
+    cells: int
+    checks: tuple[str, ...] = ()
+    judge: Judge | None = None
+    fresh: bool = False
+    state: PlanState = PlanState.RUNNING
+    done: int = 0
+    failed: int = 0
+    told: str = ""
+    notes: tuple[str, ...] = ()
+
+
+_PLAN = TypeAdapter(Plan)
+
+
+class Plans:
+    """All plans under one folder, each in one of its own that is named by its id. Its methods block on the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folder(self, plan: str) -> Path:
+        return self._root / plan
+
+    def read(self, plan: str) -> Plan | None:
+        """The plan of this id. None when there is none that can be read."""
+        if not plan.isalnum():
+            return None
+        folder = self.folder(plan)
+        try:
+            found = _PLAN.validate_json((folder / _STATE).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        stopped = not found.state.ended and (folder / _CANCELLED).exists()
+        return replace(found, state=PlanState.CANCELLED) if stopped else found
+
+    def all(self, but: Collection[str] = ()) -> Iterator[Plan]:
+        """The newest first, without those of the ids ``but``, which are not even read."""
+        try:
+            names = sorted((path.name for path in self._root.iterdir()), reverse=True)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name not in but and (plan := self.read(name)) is not None:
+                yield plan
+
+    def keep(self, plan: Plan) -> None:
+        """Whole or not at all, in the place of an earlier one. Raises StorageUnavailable."""
+        target = self.folder(plan.id) / _STATE
+        draft = target.with_name(f"{_STATE}.{uuid4().hex}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                file.write(pydantic_core.to_json(plan))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
+        except OSError as failure:
+            reason = failure.strerror or "the disk refuses"
+            raise StorageUnavailable(
+                f"The comparison cannot be kept: {reason}.", hint="Make room, then ask again."
+            ) from None
+
+    def cancel(self, plan: str) -> None:
+        """Whoever drives it is to stop. Raises StorageUnavailable."""
+        try:
+            (self.folder(plan) / _CANCELLED).touch()
+        except OSError as failure:
+            raise StorageUnavailable(
+                f"The cancel cannot be kept: {failure.strerror}.", hint="Make room, then ask again."
+            ) from None
