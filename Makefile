@@ -19,12 +19,13 @@ check: $(READY)  ## style, types, import contracts
 	$(BIN)/lint-imports --config importlinter.ini --no-cache
 	$(BIN)/pyright
 
-bench: $(READY)  ## figures against raw ComfyUI and a bare SDK server, as ratios in one run
+bench: $(READY)  ## figures against raw ComfyUI, a bare SDK server and raw HTTP, as ratios in one run
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python -m benchmarks.queue
 	$(BIN)/python -m benchmarks.affinity
 	$(BIN)/python -m benchmarks.mcp_calls
+	$(BIN)/python -m benchmarks.llm
 
 chaos: $(READY)  ## an hour of kills on two cores: 1000 of the workbench, 200 of the engine, 100 000 jobs; nothing may be lost
 	$(BIN)/python -m tests.chaos.driver --workbench-kills 1000 --engine-kills 200 --jobs 100000 --shards $(SHARDS)
