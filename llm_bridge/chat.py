@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from typing import Any, Literal
 
+from llm_bridge.gathered import Gathered
 from llm_bridge.messages import Message, ToolCall
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Prompting",
     "Reasoning",
     "Reply",
+    "Restarted",
     "Sampling",
     "Text",
     "Timings",
@@ -149,8 +150,19 @@ class ToolCallPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """What came so far counts no more; the answer begins anew with what comes next.
+
+    Either the model is asked once more, since its answer did not fit the request's schema: then this comes after a
+    `Done`. Or what came as text turned out to be thought: then it comes again, as that.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """The answer is whole; nothing comes after it."""
+    """The answer is whole; nothing comes after it, unless a `Restarted` does."""
 
     finish: Finish = "unknown"
     usage: Usage = Usage()
@@ -158,7 +170,7 @@ class Done:
     model: str = ""
 
 
-Event = Waiting | Loading | Prompting | Text | Reasoning | ToolCallPiece | Done
+Event = Waiting | Loading | Prompting | Text | Reasoning | ToolCallPiece | Restarted | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +190,10 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The whole answer. ``data`` is its JSON when the request had a schema; ``notes`` tell what was done about it."""
+    """The whole answer. ``data`` is its JSON when the request had a schema; ``notes`` tell what was done about it.
+
+    When it was asked for twice, ``usage`` and ``metrics.seconds`` are of both together.
+    """
 
     text: str = ""
     reasoning: str = ""
@@ -197,6 +212,12 @@ class Reply:
         """As the next turn of the conversation."""
         return Message("assistant", (self.text,), reasoning=self.reasoning, tool_calls=self.tool_calls)
 
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast it was written: by the server's clock where it tells, else by the client's."""
+        told = self.timings.tokens_per_second
+        return self.metrics.tokens_per_second if told is None else told
+
     def measured(self, **metrics: float | None) -> Reply:
         """The same with more measured."""
         return replace(self, metrics=replace(self.metrics, **metrics))
@@ -206,20 +227,24 @@ class Transcript:
     """Adds events up to a reply, in the order they come."""
 
     def __init__(self) -> None:
-        # Most pieces are a word, and a word of its own takes ten times its letters.
-        self._text, self._reasoning = StringIO(), StringIO()
-        self._calls: dict[int, ToolCall] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._text, self._reasoning = Gathered(), Gathered()
+        self._calls = dict[int, ToolCall]()
         self.done: Done | None = None
 
     def add(self, event: Event) -> None:
         match event:
             case Text(text):
-                self._text.write(text)
+                self._text.add(text)
             case Reasoning(text):
-                self._reasoning.write(text)
+                self._reasoning.add(text)
             case ToolCallPiece(index, arguments, id, name):
                 call = self._calls.get(index, ToolCall("", "", ""))
                 self._calls[index] = ToolCall(id or call.id, name or call.name, call.arguments + arguments)
+            case Restarted():
+                self._begin()
             case Done():
                 self.done = event
             case _:
@@ -227,11 +252,11 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return self._text.getvalue()
+        return self._text.text
 
     @property
     def reasoning(self) -> str:
-        return self._reasoning.getvalue()
+        return self._reasoning.text
 
     @property
     def reply(self) -> Reply:

@@ -11,13 +11,14 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from llm_bridge.chat import ChatRequest, Event, Loading, Reply
 from llm_bridge.deadline import Deadline
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BridgeError, ServerUnavailable, TimedOut, UnknownModel
 from llm_bridge.framing import pieces
-from llm_bridge.providers import Dialect, Model, State
+from llm_bridge.providers import Dialect, Model, State, named
 from llm_bridge.providers.registry import detect, dialect_named
 from llm_bridge.stream import Stream, Watch
 from llm_bridge.structured import answered
@@ -57,7 +58,7 @@ class Client:
         self._transport = transport
         self._retry = retry or Retry()
         self._dialect: Dialect | None = None
-        self._detecting = asyncio.Lock()
+        self._detecting: asyncio.Task[Dialect] | None = None
         self._undoing: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -78,14 +79,27 @@ class Client:
         return self._transport.endpoint
 
     async def dialect(self) -> Dialect:
-        """The dialect that the server speaks, found out once. Raises as `registry.detect` does."""
-        async with self._detecting:
-            if self._dialect is None:
-                kind = self.endpoint.kind
-                dialect = (dialect_named(kind) if kind else await detect(self._transport))(self._transport)
-                await dialect.learn()
-                self._dialect = dialect
+        """The dialect that the server speaks, found out once for all who ask. Raises as `registry.detect` does."""
+        if self._dialect is not None:
             return self._dialect
+        if self._detecting is None:
+            self._detecting = asyncio.create_task(self._detected())
+            self._detecting.add_done_callback(self._detection_over)
+        # Who is cancelled goes without the others.
+        return await asyncio.shield(self._detecting)
+
+    async def _detected(self) -> Dialect:
+        kind = self.endpoint.kind
+        dialect = (dialect_named(kind) if kind else await detect(self._transport))(self._transport)
+        await dialect.learn()
+        self._dialect = dialect
+        return dialect
+
+    def _detection_over(self, detecting: asyncio.Task[Dialect]) -> None:
+        self._detecting = None
+        if not detecting.cancelled():
+            # Those who wait raise it; when none does any more, nobody needs to be told.
+            detecting.exception()
 
     async def models(self) -> list[Model]:
         """What the server offers now. Raises BridgeError."""
@@ -97,13 +111,11 @@ class Client:
             raise
 
     async def find(self, model: str) -> Model:
-        """The model of this name as it is now. Raises UnknownModel."""
+        """The model that the server means by this name, as it is now. Raises UnknownModel."""
         models = await self.models()
-        listed = (await self.dialect()).listed(model)
-        for found in models:
-            if found.id == listed:
-                return found
-        names = ", ".join(found.id for found in models[:10]) or "none"
+        if (found := named(model, models)) is not None:
+            return found
+        names = ", ".join(each.id for each in models[:10]) or "none"
         raise UnknownModel(f"{self.endpoint.name} has no model {model[:128]!r}.", hint=f"It has: {names}.")
 
     async def load(self, model: str, *, context: int | None = None, ttl: float | None = None) -> float:
@@ -132,13 +144,13 @@ class Client:
         """Let go of a model; one that is not loaded is no failure. Raises NotSupported."""
         await (await self.dialect()).unload(model)
 
-    async def unload_all(self, *, but: str | None = None) -> list[str]:
+    async def unload_all(self) -> list[str]:
         """Let go of all models that are loaded, as far as the server can be told to; the names of those."""
         dialect = await self.dialect()
         if not dialect.unloads:
             return []
         held = (State.LOADED, State.LOADING, State.SLEEPING)
-        names = [model.id for model in await dialect.models() if model.state in held and model.id != but]
+        names = [model.id for model in await dialect.models() if model.state in held]
         for name in names:
             await dialect.unload(name)
         return names
@@ -171,7 +183,7 @@ class Client:
         Raises:
             SchemaMismatch: the model does not manage to answer what the schema asks for.
         """
-        return await answered(request, lambda asked: self._asked(asked, on_event))
+        return await answered(request, lambda asked: self._asked(asked, on_event), on_event)
 
     async def _asked(self, request: ChatRequest, on_event: OnEvent | None) -> Reply:
         async with self.stream(request) as events:
@@ -184,7 +196,7 @@ class Client:
         attempts = _Attempts(self._retry, self._transport)
         while True:
             try:
-                async with aclosing(self._once(await self.dialect(), request, watch)) as events:
+                async with aclosing(self._once(request, watch)) as events:
                     async for event in events:
                         yield event
                 return
@@ -199,16 +211,17 @@ class Client:
                 yield Loading(request.model)
             await asyncio.sleep(pause)
 
-    async def _once(self, dialect: Dialect, request: ChatRequest, watch: Watch) -> AsyncGenerator[Event]:
-        """One attempt, from the POST to the end of the answer."""
-        decoder, call, timeouts = dialect.decoder(request), dialect.call(request), self._transport.timeouts
-        now, deadline = asyncio.get_running_loop().time, Deadline()
-        watch.start()
+    async def _once(self, request: ChatRequest, watch: Watch) -> AsyncGenerator[Event]:
+        """One attempt, from the POST to the end of the answer; before the first also what the server is."""
+        timeouts, now, deadline = self._transport.timeouts, asyncio.get_running_loop().time, Deadline()
         first_by = now() + timeouts.first_token
         async with AsyncExitStack() as stack:
             stack.callback(deadline.close)
             try:
                 with deadline.until(first_by):
+                    dialect = await self.dialect()
+                    decoder, call = dialect.decoder(request), dialect.call(request)
+                    watch.start()
                     posting = self._transport.stream("POST", call.path, call.body)
                     response = await stack.enter_async_context(posting)
                 body = await stack.enter_async_context(aclosing(pieces(response)))
@@ -246,9 +259,13 @@ class Client:
 
     async def _tidied(self) -> None:
         cancelled: asyncio.CancelledError | None = None
-        while self._undoing:
+        left = set[asyncio.Task[Any]](self._undoing)
+        if self._detecting is not None:
+            self._detecting.cancel()
+            left.add(self._detecting)
+        while left := {task for task in left if not task.done()}:
             try:
-                await asyncio.wait(self._undoing)
+                await asyncio.wait(left)
             except asyncio.CancelledError as failure:
                 # A cancel scope of anyio cancels again and again; what is undone has an end of its own.
                 cancelled = failure

@@ -13,12 +13,14 @@ from llm_bridge.errors import BadInput
 __all__ = ["Endpoint"]
 
 _VERSION = re.compile(r"/v\d+$")
+_VERSION_INSIDE = re.compile(r"/v\d\w*(/|$)")
 _UNUSABLE = re.compile(r"[?#\s\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``url`` is where the server answers, with or without `/v1`. ``kind`` is a dialect, None to find out.
+    """``url`` is where the server answers, with or without `/v1`; one with a version in the middle of its path, such as
+    `/v1beta/openai`, is taken as the address of the protocol itself. ``kind`` is a dialect, None to find out.
 
     ``key_env`` names the environment variable that holds the key. ``slots`` requests run at once; ``max_loaded``
     models are kept in memory at most, None for as many as the server likes. ``card`` names what it computes on.
@@ -52,9 +54,11 @@ class Endpoint:
 
     @property
     def version(self) -> str:
-        """What stands before the paths of the OpenAI protocol: `/v1`, or what the address says."""
+        """What follows `root` before the paths of the OpenAI protocol: `/v1`, or what the address says."""
         found = _VERSION.search(self.url.rstrip("/"))
-        return found.group() if found else "/v1"
+        if found:
+            return found.group()
+        return "" if _VERSION_INSIDE.search(urlsplit(self.url).path) else "/v1"
 
     @property
     def is_loopback(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from llm_bridge.chat import Event, Loading
 from llm_bridge.client import Client
-from llm_bridge.providers import Model, State
+from llm_bridge.providers import Model, State, named
 
 __all__ = ["Loader"]
 
@@ -25,13 +25,17 @@ _HELD = (*_THERE, State.LOADING)
 
 
 class Loader:
-    """The models of one client's server, as far as they are known without asking it again."""
+    """The models of one client's server, as far as they are known without asking it again.
+
+    Each may be named by an alias of its server's, too.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._preparing = asyncio.Lock()
         self._used: dict[str, float] = {}
         self._sure: dict[str, float] = {}
+        self._loads = False
         self.models: Sequence[Model] = ()
         self.looked: float | None = None
 
@@ -40,12 +44,23 @@ class Loader:
         """The models that are in memory, the one that was used longest ago first."""
         return sorted(self._sure, key=lambda name: (self._used.get(name, 0.0), name))
 
+    def listed(self, model: str) -> str:
+        """The name that the server's list has for it; the same when it has none."""
+        found = named(model, self.models)
+        return model if found is None else found.id
+
+    def is_elsewhere(self, model: str) -> bool:
+        """Whether its requests are handed on to where it is, so that it needs no memory of this server."""
+        found = named(model, self.models)
+        return self._loads and found is not None and found.state is None
+
     def ready(self, model: str) -> bool:
         """Whether `prepare` has nothing to ask and nothing to do."""
-        return time.monotonic() - self._sure.get(model, float("-inf")) < _TRUSTED_SECONDS
+        return time.monotonic() - self._sure.get(self.listed(model), float("-inf")) < _TRUSTED_SECONDS
 
     def used(self, model: str) -> None:
         """The server answers with this model, or did just now."""
+        model = self.listed(model)
         if model not in self._sure:
             self._mark(model, State.LOADED)
         self._used[model] = self._sure[model] = time.monotonic()
@@ -57,6 +72,7 @@ class Loader:
     async def look(self) -> Sequence[Model]:
         """Ask the server what it has and holds. Raises BridgeError as `Client.models`."""
         self.models = await self._client.models()
+        self._loads = (await self._client.dialect()).loads
         self.looked = now = time.monotonic()
         told = [model for model in self.models if model.state is not None]
         self._sure = {name: since for name, since in self._sure.items() if name not in {model.id for model in told}}
@@ -93,27 +109,25 @@ class Loader:
         dialect = await self._client.dialect()
         if not dialect.loads and not dialect.unloads:
             return None
-        model = next((each for each in await self.look() if each.id == name), None)
+        model = named(name, await self.look())
         if model is None:
-            # Some servers take more names than they list; one that must be told to load does not.
-            return None if not dialect.loads else await self._found_late(name)
-        if model.state in _THERE:
+            if not dialect.loads:
+                # Some servers take more names than they list; one that must be told to load does not.
+                return None
+            model = await self._client.find(name)
+        if model.state in _THERE or self.is_elsewhere(name):
             return None
         if dialect.unloads:
-            await self._make_room(name)
+            await self._make_room(model.id)
         on_event(Loading(name))
-        return await self._client.load(name) if dialect.loads else None
-
-    async def _found_late(self, name: str) -> float:
-        await self._client.find(name)
-        return await self._client.load(name)
+        return await self._client.load(model.id) if dialect.loads else None
 
     async def _make_room(self, model: str) -> None:
-        """Unload those that were used longest ago, until one more is within the limit."""
+        """Unload those that were used longest ago, until one more is within the limit. Those that embed stay."""
         most = self._client.endpoint.max_loaded
         if most is None:
             return
-        held = [each.id for each in self.models if each.state in _HELD and each.id != model]
+        held = [each.id for each in self.models if each.chats and each.state in _HELD and each.id != model]
         held.sort(key=lambda name: self._used.get(name, 0.0))
         for name in held[: max(0, len(held) + 1 - most)]:
             await self.unload(name)
@@ -126,6 +140,7 @@ class Loader:
 
     async def unload(self, model: str) -> None:
         """Let go of one model, where the server can be told to. Raises BridgeError."""
+        model = self.listed(model)
         self._sure.pop(model, None)
         if (await self._client.dialect()).unloads:
             await self._client.unload(model)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from llm_bridge.errors import BadInput
+
 __all__ = ["Image", "Message", "Part", "Role", "ToolCall"]
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -21,6 +23,19 @@ class Image:
 
     data: bytes = field(repr=False)
     mime: str = "image/png"
+
+    @classmethod
+    def of(cls, data: bytes) -> Image:
+        """Of the type that the first bytes tell. Raises BadInput when that is none of the four."""
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            return cls(data, "image/png")
+        if data.startswith(b"\xff\xd8\xff"):
+            return cls(data, "image/jpeg")
+        if data.startswith((b"GIF87a", b"GIF89a")):
+            return cls(data, "image/gif")
+        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            return cls(data, "image/webp")
+        raise BadInput("It is no PNG, JPEG, WebP or GIF.", hint="Convert the picture first.")
 
     @property
     def base64(self) -> str:

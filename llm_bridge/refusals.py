@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -78,11 +78,15 @@ _FOLDERS = re.compile(r"(?<![\w:/])/(?!v\d|api/)(?:[^\s/'\"]+/)+|\b[A-Za-z]:\\(?
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the body says: ``words`` for people, ``kind`` all of type and code, ``error`` the object itself."""
+    """What the body says: ``words`` for people, ``kind`` all of type and code, ``error`` the object itself.
 
-    words: str
-    kind: str
-    error: Mapping[str, Any]
+    ``by_api`` when it is a JSON object, as no web page is.
+    """
+
+    words: str = ""
+    kind: str = ""
+    error: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    by_api: bool = False
 
     @property
     def all(self) -> str:
@@ -96,7 +100,9 @@ def refusal(server: str, status: int, headers: Mapping[str, str], body: bytes) -
     if status < 400:
         return RequestRefused(f"{server} has moved: {words}.", hint="Set the address that it moved to.", status=status)
     if status in (401, 403):
-        return KeyRefused(f"{server} wants another key: {words}", hint="Set the variable of its key.", status=status)
+        by_api = said.by_api or headers.get("www-authenticate", "").lower().startswith("bearer") or None
+        message = f"{server} wants another key: {words}"
+        return KeyRefused(message, hint="Set the variable of its key.", status=status, by_api=by_api)
     if "insufficient_quota" in said.kind:
         return RequestRefused(f"{server} refuses: {words}", hint="Its account has nothing left.", status=status)
     if status in (429, 529) or (status == 503 and not _LOAD.search(_LOADING.sub("", said.all))):
@@ -110,7 +116,10 @@ def refusal(server: str, status: int, headers: Mapping[str, str], body: bytes) -
 
 def refusal_in(server: str, error: Any) -> BridgeError:
     """The error for an error object inside an answer that began as a success."""
-    body = json.dumps({"error": error}).encode()
+    try:
+        body = json.dumps({"error": error}).encode()
+    except RecursionError:
+        body = b""
     code = _read(body).error.get("code")
     return refusal(server, code if isinstance(code, int) and 400 <= code <= 599 else 500, {}, body)
 
@@ -142,12 +151,20 @@ def _too_long(server: str, said: _Said, words: str) -> ContextExceeded:
 
 
 def _read(body: bytes) -> _Said:
+    try:
+        return _understood(body)
+    except RecursionError:
+        # What is nested that deep says nothing either.
+        return _Said()
+
+
+def _understood(body: bytes) -> _Said:
     text = body[: 64 * 1024].decode("utf-8", "replace").strip()
     try:
         told: Any = json.loads(text)
     except ValueError:
         # A page of HTML says nothing to anybody here.
-        return _Said("" if text.startswith("<") else _short(text), "", {})
+        return _Said("" if text.startswith("<") else _short(text))
     error: Any = told
     if isinstance(told, dict):
         found = cast("dict[str, Any]", told)
@@ -156,8 +173,8 @@ def _read(body: bytes) -> _Said:
         inner = cast("dict[str, Any]", error)
         words = inner.get("message") or inner.get("error") or inner.get("msg") or ""
         kind = " ".join(str(inner[name]) for name in ("type", "code") if inner.get(name))
-        return _Said(_short(str(words)), kind, inner)
-    return _Said(_short(error if isinstance(error, str) else json.dumps(error)), "", {})
+        return _Said(_short(str(words)), kind, inner, by_api=True)
+    return _Said(_short(error if isinstance(error, str) else json.dumps(error)), by_api=isinstance(told, dict))
 
 
 def _short(words: str) -> str:

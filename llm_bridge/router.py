@@ -1,28 +1,36 @@
 """Which model on which server answers: by name, or `auto` by what the request needs and what is at hand. It says why.
 
-`choose` is a pure function over candidates; `Router` gathers those from a queue. Neither loads or sends anything.
+`choose` is a pure function over candidates; `Router` gathers those from a queue, and asks through it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from math import inf
 
-from llm_bridge.chat import ChatRequest
-from llm_bridge.errors import BadInput, BridgeError, ContextExceeded, NotSupported, ServerUnavailable, UnknownModel
+from llm_bridge.chat import ChatRequest, Event, Reply
+from llm_bridge.errors import (
+    BadInput,
+    BridgeError,
+    ContextExceeded,
+    NotSupported,
+    ServerBusy,
+    ServerUnavailable,
+    UnknownModel,
+)
 from llm_bridge.providers import Model, State
 from llm_bridge.queue import Queue, ServerView
 
-__all__ = ["Candidate", "Choice", "Router", "Wanted", "choose", "models_of"]
+__all__ = ["Candidate", "Choice", "Router", "Wanted", "choose"]
 
 _ABILITIES = {"vision": "sees pictures", "tools": "calls tools", "reasoning": "reasons"}
 _ORDERS = ("small", "large", "fast")
 _THERE = (State.LOADED, State.SLEEPING)
-_UNUSABLE = {State.FAILED: "its last load failed", State.DOWNLOADING: "it is still being downloaded"}
-_BILLIONS = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", re.IGNORECASE)
+_BILLIONS = re.compile(r"(?<![\d.])(?:(\d+)x)?(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,10 @@ class Candidate:
     @property
     def name(self) -> str:
         return f"{self.server}/{self.model.id}"
+
+    @property
+    def failed(self) -> bool:
+        return self.model.state is State.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +108,9 @@ class _Need:
 def choose(wanted: Wanted | str, candidates: Sequence[Candidate]) -> Choice:
     """The best of the candidates, the same one for the same candidates in any order.
 
-    What is known not to do is never taken; what is not known to do only when nothing is known to. Of what is left, the
-    words of `auto` decide in their order, then cost, whether it is loaded, who is before it, speed, and the name.
+    What is known not to do is never taken; what failed to load the last time, or is not known to do, only when there is
+    nothing else. Of what is left, the words of `auto` decide in their order, then cost, whether it is loaded, who is
+    before it, speed, and the name.
 
     Raises:
         BadInput: `auto:` with a word that means nothing.
@@ -115,6 +128,10 @@ def choose(wanted: Wanted | str, candidates: Sequence[Candidate]) -> Choice:
     able = [each for each in named if each.name not in others]
     if not able:
         raise _none(wanted, named, others)
+    # A load that was only broken off may count as failed, too.
+    if sound := [each for each in able if not each.failed]:
+        others |= {each.name: "its last load failed" for each in able if each.failed}
+        able = sound
     sure = [each for each in able if all(need.has(each) for need in needs)]
     if sure:
         others |= {each.name: _doubt(each, needs) for each in able if each not in sure}
@@ -136,7 +153,12 @@ def _words(name: str) -> list[str] | None:
 
 
 def _named(name: str, candidates: Sequence[Candidate]) -> list[Candidate]:
-    found = [each for each in candidates if each.model.id == name] or [each for each in candidates if each.name == name]
+    found = (
+        [each for each in candidates if each.model.id == name]
+        or [each for each in candidates if each.name == name]
+        or [each for each in candidates if name in each.model.aliases]
+        or [each for each in candidates if name in {f"{each.server}/{alias}" for alias in each.model.aliases}]
+    )
     if not found and candidates:
         names = {each.model.id for each in candidates} | {each.name for each in candidates}
         near = get_close_matches(name, sorted(names), 5, 0.4) or sorted(names)[:5]
@@ -168,8 +190,8 @@ def _ability(name: str, phrase: str) -> _Need:
 
 
 def _refusal(each: Candidate, needs: Sequence[_Need]) -> str:
-    if (state := each.model.state) is not None and state in _UNUSABLE:
-        return _UNUSABLE[state]
+    if each.model.state is State.DOWNLOADING:
+        return "it is still being downloaded"
     return next((need.no(each) for need in needs if need.has(each) is False), "")
 
 
@@ -236,48 +258,89 @@ def _size(model: Model) -> float | None:
     """Billions of parameters, as told or as the name says; else gigabytes, which is about the same."""
     for text in (model.parameters or "", model.id):
         if found := _BILLIONS.search(text):
-            return float(found[1]) / (1000.0 if found[2].lower() == "m" else 1.0)
+            # Mixtures are called 8x7b.
+            return float(found[1] or 1) * float(found[2]) / (1000.0 if found[3].lower() == "m" else 1.0)
     return None if model.size is None else model.size / 1e9
 
 
-async def models_of(
-    queue: Queue, costs: Mapping[str, float] | None = None, *, fresh: float = 5.0
-) -> tuple[list[Candidate], dict[str, str]]:
-    """All models of the servers that answer, not older than ``fresh`` seconds, and why the other servers do not.
-
-    ``costs`` is by `server` or `server/model`; what is not in it costs what its endpoint says.
-    """
-    told, views = await queue.models(fresh=fresh), {view.name: view for view in queue.snapshot().servers}
-    away = {name: models.message for name, models in told.items() if isinstance(models, BridgeError)}
-    found: list[Candidate] = []
-    for server, models in told.items():
-        if not isinstance(models, BridgeError):
-            found += [_candidate(queue, views[server], model, costs or {}) for model in models]
-    return found, away
-
-
-def _candidate(queue: Queue, view: ServerView, model: Model, costs: Mapping[str, float]) -> Candidate:
-    cost = costs.get(f"{view.name}/{model.id}", costs.get(view.name, view.cost))
-    ahead = sum(view.running.values()) + sum(view.waiting.values())
-    return Candidate(view.name, model, cost, ahead, queue.speeds.of(view.name, model.id).tokens_per_second)
-
-
 class Router:
-    """Chooses among the servers of a queue, which then runs what was chosen. The arguments are those of `models_of`."""
+    """Chooses among the servers of a queue, which then runs what was chosen; the `Ask` of a comparison, too.
+
+    ``costs`` is by `server` or `server/model`; what is not in it costs what its endpoint says. What a server has is not
+    known for longer than ``fresh`` seconds.
+    """
 
     def __init__(self, queue: Queue, costs: Mapping[str, float] | None = None, *, fresh: float = 5.0) -> None:
         self._queue = queue
-        self._costs, self._fresh = costs, fresh
+        self._costs, self._fresh = costs or {}, fresh
 
     async def choose(self, request: ChatRequest, tokens: int | None = None) -> Choice:
         """For a request whose model is a name for `choose`; ``tokens`` is its prompt. Raises as `choose`.
 
-        A message about what there is names the servers that could not be asked.
+        A model that no list has is taken to be where there is no list. A message about what there is names the servers
+        that could not be asked.
         """
-        candidates, away = await models_of(self._queue, self._costs, fresh=self._fresh)
+        told, wanted = await self._queue.models(fresh=self._fresh), Wanted.by(request, tokens)
+        views = self._queue.snapshot().servers
         try:
-            return choose(Wanted.by(request, tokens), candidates)
+            return choose(wanted, self._candidates(told, views))
         except BridgeError as failure:
-            if away:
-                failure.hint = f"{failure.hint} Not asked: {' '.join(away.values())}".strip()
+            if guesses := self._guesses(wanted.name, views):
+                return choose(wanted, guesses)
+            if away := [models.message for models in told.values() if isinstance(models, BridgeError)]:
+                failure.hint = f"{failure.hint} Not asked: {' '.join(away)}".strip()
             raise
+
+    async def ask(
+        self,
+        request: ChatRequest,
+        on_event: Callable[[Event], object] | None = None,
+        *,
+        on_choice: Callable[[Choice], object] | None = None,
+        owner: str = "local",
+        priority: int = 0,
+    ) -> Reply:
+        """The reply of what is chosen, which ``on_choice`` is told. Waits while the queue is full.
+
+        Raises as `choose` and `Queue.ask`.
+        """
+        choice = await self.choose(request)
+        if on_choice is not None:
+            on_choice(choice)
+        request = replace(request, model=choice.model)
+        while True:
+            try:
+                return await self._queue.ask(request, on_event, server=choice.server, owner=owner, priority=priority)
+            except ServerBusy as busy:
+                if not busy.details.get("full"):
+                    raise
+                await asyncio.sleep(busy.details["retry_after"])
+
+    async def __call__(self, key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
+        """As `ask`; ``key`` is for who keeps answers."""
+        return await self.ask(request, on_event)
+
+    def _candidates(
+        self, told: Mapping[str, Sequence[Model] | BridgeError], views: Sequence[ServerView]
+    ) -> list[Candidate]:
+        found: list[Candidate] = []
+        for view in views:
+            models = told[view.name]
+            if not isinstance(models, BridgeError):
+                found += [self._candidate(view, model) for model in models]
+        return found
+
+    def _guesses(self, name: str, views: Sequence[ServerView]) -> list[Candidate]:
+        """A model of this name on each server that has no list."""
+        if _words(name) is not None:
+            return []
+        return [
+            self._candidate(view, Model(name.removeprefix(f"{view.name}/")))
+            for view in views
+            if view.unlisted and view.failure is None
+        ]
+
+    def _candidate(self, view: ServerView, model: Model) -> Candidate:
+        cost = self._costs.get(f"{view.name}/{model.id}", self._costs.get(view.name, view.cost))
+        ahead = sum(view.running.values()) + sum(view.waiting.values())
+        return Candidate(view.name, model, cost, ahead, self._queue.speeds.of(view.name, model.id).tokens_per_second)

@@ -94,5 +94,8 @@ async def _looked_at(transport: Transport) -> Found | None:
 def _with_problem(url: str, found: Found | None, failure: BridgeError) -> Found | None:
     if found is None and isinstance(failure, BadAnswer | ServerUnavailable | ServerLost):
         return None
+    if found is None and isinstance(failure, KeyRefused) and not failure.details.get("by_api"):
+        # Many things refuse, such as the AirPlay of a Mac at port 5000.
+        return None
     problem = "It wants a key." if isinstance(failure, KeyRefused) else failure.message
     return replace(found or Found(url, None, "A server"), problem=problem)

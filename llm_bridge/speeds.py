@@ -30,10 +30,10 @@ class Speeds:
         self._seen: dict[tuple[str, str], Speed] = {}
 
     def see(self, server: str, model: str, reply: Reply) -> None:
-        """Learn from a reply. What the server measured counts more than what was seen from outside."""
-        rate = reply.timings.tokens_per_second or reply.metrics.tokens_per_second
+        """Learn from a reply."""
         before = self._seen.pop((server, model), Speed())
-        self._seen[server, model] = Speed(_mean(before.tokens_per_second, rate), _mean(before.ttft, reply.metrics.ttft))
+        rate = _mean(before.tokens_per_second, reply.tokens_per_second)
+        self._seen[server, model] = Speed(rate, _mean(before.ttft, reply.metrics.ttft))
         if len(self._seen) > _MOST:
             del self._seen[next(iter(self._seen))]
 

@@ -29,9 +29,10 @@ class Watch:
         self.last = time.perf_counter()
 
     def seen(self, events: list[Event]) -> list[Event]:
-        """The same events, which are in what came last."""
+        """The same events, which are in what came last, without an empty one: that stands for what is held back."""
         if self.first is None and any(isinstance(event, Text | Reasoning | ToolCallPiece) for event in events):
             self.first = self.last
+            return [event for event in events if event != Text("")]
         return events
 
     def metrics(self, tokens: int | None) -> Metrics:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from llm_bridge.chat import ChatRequest
 from llm_bridge.errors import BridgeError
 
-__all__ = ["Counter", "CountingServer", "Learned"]
+__all__ = ["Counter", "Learned"]
 
 _BYTES_PER_TOKEN = 3.5
 _PER_MESSAGE = 4  # what a chat template sets around a message
@@ -96,7 +96,7 @@ class Learned:
         self._models[request.model] = model
 
 
-class CountingServer(Protocol):
+class _Server(Protocol):
     async def count(self, request: ChatRequest) -> int | None:
         """Tokens of the whole prompt, None where the server cannot count."""
         ...
@@ -108,7 +108,7 @@ class Counter:
     A server that fails at counting is no error: the chat that follows meets the same server and says what is wrong.
     """
 
-    def __init__(self, learned: Learned, server: CountingServer | None = None) -> None:
+    def __init__(self, learned: Learned, server: _Server | None = None) -> None:
         self._learned = learned
         self._server = server
 

@@ -90,15 +90,21 @@ class Transport:
     @classmethod
     @asynccontextmanager
     async def open(cls, endpoint: Endpoint, timeouts: Timeouts | None = None) -> AsyncGenerator[Transport]:
-        """Ready to ask; nothing is sent yet. Raises BadInput when the key is missing.
+        """Ready to ask; nothing is sent yet. Raises BadInput when the key is missing, or the address cannot be one.
 
         No redirect is followed, so that a key goes nowhere else; a proxy of the environment is not asked for servers
         on this machine.
         """
         timeouts = timeouts or Timeouts()
         key = endpoint.key
+        try:
+            root = httpx.URL(endpoint.root)
+            _ = root.host
+        except (httpx.InvalidURL, UnicodeError):
+            # The names of hosts have rules of their own, and httpx raises those of idna as they are.
+            raise http_failure(endpoint.name, httpx.InvalidURL("")) from None
         async with httpx.AsyncClient(
-            base_url=endpoint.root,
+            base_url=root,
             # Compression would hold tokens back.
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
             # What comes after the connection has deadlines of its own, by what is waited for.

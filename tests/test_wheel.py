@@ -53,6 +53,6 @@ def test_only_httpx_is_needed_for_the_bridge(unpacked: Path) -> None:
     (metadata,) = unpacked.glob("*.dist-info/METADATA")
     lines = [line for line in metadata.read_text().splitlines() if line.startswith("Requires-Dist")]
     base = sorted(line.split()[1].partition("<")[0].partition(">")[0] for line in lines if "extra ==" not in line)
-    assert base == ["httpx"]
+    assert base == ["httpx", "sniffio"]
     # A dependency without an upper bound is how published servers stopped starting when mcp 2 came out.
     assert [line for line in lines if "<" not in line] == []

@@ -8,7 +8,9 @@ list, or an object with the list ``agents``, of
 and, beyond it: ``description``; ``system`` (or ``systemPrompt``, or ``instructions``); ``parameters``, the fields of
 `Sampling`; ``context``, a strategy of the context or an object with ``strategy`` and ``reserve``; ``tools``, functions
 as OpenAI has them; ``metadata.llm.apiKeyEnv``, the name of the environment variable with the key. The front end's own
-``path`` and ``settings``, and the rest of ``metadata``, are passed over.
+``path`` and ``settings``, and the rest of ``metadata``, are passed over; so is whatever else is there, with a note,
+unless it looks like a slip of the pen for something that is not there. No key is read from the file: for a server on
+this machine, which mostly wants none, one is passed over, too.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +39,8 @@ _Object = Mapping[str, object]
 _SYSTEM = ("system", "systemPrompt", "instructions")
 _AGENT = ("name", "description", "metadata", *_SYSTEM, "parameters", "context", "tools", "path", "settings")
 _LLM = ("model", "baseURL", "apiKeyEnv")
+_SLIP = 0.8
+"""How much alike two names are of which one is taken for a misspelling of the other."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _RANGES: Mapping[str, tuple[type, float, float]] = {
     "temperature": (float, 0, math.inf),
@@ -97,12 +102,11 @@ class _Reader:
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self.notes: list[str] = []
 
     def agents(self, value: object) -> tuple[Agent, ...]:
         if isinstance(value, dict):
-            fields = cast("_Object", value)
-            self._known(fields, "the file", ("agents", "$schema"))
-            value = fields.get("agents")
+            value = cast("_Object", value).get("agents")
         if not isinstance(value, list):
             self.problems.append("it must be a list of agents, or an object with one as agents")
             return ()
@@ -113,14 +117,14 @@ class _Reader:
         return tuple(agents)
 
     def _agent(self, value: object, where: str) -> Agent:
-        fields = self._object(value, where)
+        fields, self.notes = self._object(value, where), []
         self._known(fields, where, _AGENT)
         name = self._text(fields, "name", where, required=True)
         llm = self._object(
             self._object(fields.get("metadata"), f"{where}.metadata").get("llm"), f"{where}.metadata.llm"
         )
         strategy, reserve = self._context(fields.get("context"), f"{where}.context")
-        return Agent(
+        agent = Agent(
             name,
             self._text(llm, "model", f"{where}.metadata.llm", required=True),
             self._endpoint(llm, name, f"{where}.metadata.llm"),
@@ -131,24 +135,24 @@ class _Reader:
             reserve,
             self._tools(fields.get("tools"), f"{where}.tools"),
         )
+        return replace(agent, notes=tuple(self.notes))
 
     def _endpoint(self, llm: _Object, name: str, where: str) -> Endpoint | None:
-        self._known({key: llm[key] for key in llm if key != "apiKey"}, where, _LLM)
-        if "apiKey" in llm:
-            self.problems.append(f"{where}.apiKey is not read; name an environment variable as apiKeyEnv instead")
+        self._known(llm, where, (*_LLM, "apiKey"))
         variable = self._text(llm, "apiKeyEnv", where)
         if variable and not _VARIABLE.fullmatch(variable):
             self.problems.append(f"{where}.apiKeyEnv must be the name of an environment variable, not a key")
-        url = self._text(llm, "baseURL", where)
-        if not url:
-            if variable:
-                self.problems.append(f"{where}.apiKeyEnv needs a baseURL beside it")
-            return None
+        url, endpoint = self._text(llm, "baseURL", where), None
         try:
-            return Endpoint(name or where, url, key_env=variable or None)
+            endpoint = Endpoint(name or where, url, key_env=variable or None) if url else None
         except BadInput as error:
             self.problems.append(f"{where}.baseURL is not usable ({error.message.rstrip('.')})")
-            return None
+        if variable and not url:
+            self.problems.append(f"{where}.apiKeyEnv needs a baseURL beside it")
+        if llm.get("apiKey"):
+            told = self.notes if endpoint and endpoint.is_loopback else self.problems
+            told.append(f"{where}.apiKey is not read; name an environment variable as apiKeyEnv instead")
+        return endpoint
 
     def _system(self, fields: _Object, where: str) -> str:
         given = [name for name in _SYSTEM if fields.get(name) is not None]
@@ -226,9 +230,14 @@ class _Reader:
 
     def _known(self, fields: _Object, where: str, names: Iterable[str]) -> None:
         names = tuple(names)
+        missing = {name.casefold(): name for name in names if fields.get(name) is None}
         for name in fields:
-            if name not in names:
-                self.problems.append(f"{where}.{name[:64]} is unknown{_nearest(name, names)}")
+            if name in names:
+                continue
+            if near := get_close_matches(name.casefold(), missing, 1, _SLIP):
+                self.problems.append(f"{where}.{name[:64]} is unknown (did you mean {missing[near[0]]}?)")
+            else:
+                self.notes.append(f"{where}.{name[:64]} is unknown and was passed over")
 
 
 def _nearest(name: object, names: Sequence[str]) -> str:

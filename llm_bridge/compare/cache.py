@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from llm_bridge.chat import Reply
-from llm_bridge.compare.lines import to_the_end
+from llm_bridge.compare.disk import replace_file, to_the_end
 from llm_bridge.compare.records import reply_of, reply_record
 
 __all__ = ["Cache"]
@@ -56,10 +55,7 @@ class Cache:
         content = json.dumps(reply_record(reply)).encode()
         file = self._file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: another process may write the same answer.
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as draft:
-            draft.write(content)
-        Path(draft.name).replace(file)
+        replace_file(file, content)
         if self._bytes is not None:
             self._bytes += len(content)
         if self._bytes is None or self._bytes > self._most_bytes:

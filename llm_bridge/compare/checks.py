@@ -1,28 +1,24 @@
 """Rules that an answer should keep, such as `contains:lighthouse`, `max-words:50` or `json`, and whether it does.
 
-Owns the rules and their text form. Regular expressions and JSON Schemas run in a process that is killed when it takes
-too long (`matching`), since nothing less ends one that backtracks for ever. For `run`, the command line and the API.
+Owns the rules and their text form. What may never end, a regular expression or a JSON Schema, is killed when it takes
+too long (`matching`, `schemas`). For `run`, the command line and the API.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from llm_bridge.compare.results import Checked
 from llm_bridge.compare.words import count_words
 from llm_bridge.errors import BadInput, NotInstalled
+from llm_bridge.matching import DEADLINE, matched
+from llm_bridge.schemas import problems, verify_short
 
 __all__ = ["KINDS", "Rule", "check", "parse_rules"]
-
-DEADLINE = 10.0
-"""Seconds that a regular expression or a JSON Schema may take for one answer."""
 
 MOST_PATTERN = 2_000
 MOST_ANSWER = 1_000_000
@@ -118,7 +114,16 @@ async def _wrong(rule: Rule, answer: str, deadline: float) -> str:
         return told
     if len(answer) > MOST_ANSWER:
         return f"The answer is longer than {MOST_ANSWER} characters."
-    return await _wrong_in_process(rule, answer, deadline)
+    try:
+        if rule.kind == "json":
+            found = await problems(json.loads(rule.value), json.loads(answer), deadline=deadline)
+        else:
+            found = await matched(rule.kind, rule.value, answer, deadline)
+    except NotInstalled:
+        raise
+    except BadInput as failure:
+        return failure.message
+    return found[0] if found else ""
 
 
 def _wrong_length(rule: Rule, answer: str) -> str:
@@ -143,26 +148,6 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-async def _wrong_in_process(rule: Rule, answer: str, deadline: float) -> str:
-    asked = json.dumps({"kind": rule.kind, "value": rule.value, "answer": answer}).encode()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", str(Path(__file__).with_name("matching.py"))),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(deadline):
-            told, _ = await process.communicate(asked)
-    except TimeoutError:
-        return f"It took longer than {deadline:g} seconds."
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return json.loads(told) if process.returncode == 0 else "It could not be checked."
-
-
 def _verify_pattern(kind: str, pattern: str) -> None:
     if len(pattern) > MOST_PATTERN:
         _refuse(kind, "has too long a pattern", f"Use at most {MOST_PATTERN} characters.")
@@ -179,23 +164,7 @@ def _verify_schema(text: str) -> None:
         _refuse("json", "has a schema that is no JSON", 'Write it as json:{"type": "object"}.')
     if not isinstance(schema, dict):
         _refuse("json", "has a schema that is no object", 'Write it as json:{"type": "object"}.')
-    known = cast("dict[str, Any]", schema)
-    try:
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import SchemaError
-        from jsonschema.validators import validator_for
-    except ImportError:
-        raise NotInstalled(
-            "JSON Schemas need the package jsonschema.", hint="Install it: pip install jsonschema"
-        ) from None
-    try:
-        validator_for(known, Draft202012Validator).check_schema(known)
-    except (SchemaError, TypeError) as error:
-        _refuse("json", f"has a schema that is none: {_first_line(error)}", "Mend the schema.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
+    verify_short(cast("dict[str, Any]", schema))
 
 
 def _refuse(kind: str, why: str, hint: str) -> NoReturn:

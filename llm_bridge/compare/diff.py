@@ -1,6 +1,7 @@
 """What differs between two answers, word by word.
 
-Pure. Long texts that are hard to match take up to a second, so a server calls it in a thread.
+Pure. Long texts that are hard to match take up to a second, so a server calls it in a thread. For the Markdown report;
+the HTML page compares in the browser.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import Literal
 
 from llm_bridge.compare.words import pieces
 
-__all__ = ["MOST_PIECES", "Op", "Piece", "word_diff"]
+__all__ = ["Piece", "word_diff"]
 
-Op = Literal["same", "changed", "removed", "added"]
-_OPS: dict[str, Op] = {"equal": "same", "replace": "changed", "delete": "removed", "insert": "added"}
+_Op = Literal["same", "changed", "removed", "added"]
+_OPS: dict[str, _Op] = {"equal": "same", "replace": "changed", "delete": "removed", "insert": "added"}
 
-MOST_PIECES = 2000
+_MOST_PIECES = 2000
 """Texts with more words than this are compared by line; with more lines, as a whole."""
 
 _MOST_MEETINGS = 50_000
@@ -29,7 +30,7 @@ _MOST_MEETINGS = 50_000
 class Piece:
     """A stretch of both texts. What is the same may differ in its spaces."""
 
-    op: Op
+    op: _Op
     left: str
     right: str
 
@@ -38,7 +39,7 @@ def word_diff(left: str, right: str) -> tuple[Piece, ...]:
     """The pieces in order: all of ``left`` and all of ``right``, nothing twice. Chinese and Japanese by character."""
     for split in (pieces, _lines):
         lefts, rights = split(left), split(right)
-        if max(len(lefts), len(rights)) <= MOST_PIECES:
+        if max(len(lefts), len(rights)) <= _MOST_PIECES:
             return _matched(lefts, rights)
     same = left == right
     return (Piece("same" if same else "changed", left, right),)

@@ -25,7 +25,6 @@ MOST_BYTES = 20 * 1024 * 1024
 """Of the file and of each image."""
 
 _FIELDS = ("name", "prompt", "system", "images", "expected")
-_MAGIC = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 
 
 def read_prompts(path: Path) -> tuple[Prompt, ...]:
@@ -195,13 +194,7 @@ def _image(item: _Item, name: object, folder: Path) -> Image:
         item.refuse(f"the image {Path(name).name!r} cannot be read")
     except _TooLarge:
         item.refuse(f"the image {Path(name).name!r} is larger than {MOST_BYTES} bytes")
-    mime = _mime(data)
-    if mime is None:
+    try:
+        return Image.of(data)
+    except BadInput:
         item.refuse(f"{Path(name).name!r} is no PNG, JPEG, WebP or GIF")
-    return Image(data, mime)
-
-
-def _mime(data: bytes) -> str | None:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((mime for magic, mime in _MAGIC if data.startswith(magic)), None)

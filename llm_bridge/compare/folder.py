@@ -3,8 +3,10 @@
     comparison.json    the matrix; images by hash in images/
     results.jsonl      a line for each result; a later line of a cell replaces an earlier one
     preferences.jsonl  a line for each vote or judgement
+    salt               the secret of the ballots
+    lock               empty; held by the run that writes
 
-Owns these files, and asks nobody. One run at a time writes; anyone may read meanwhile.
+Owns these files, and asks nobody. One run at a time writes; anyone may read and vote meanwhile.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+import secrets
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from llm_bridge.compare.lines import Lines, to_the_end
+from llm_bridge.compare.disk import lock, replace_file, to_the_end
+from llm_bridge.compare.lines import Lines
 from llm_bridge.compare.matrix import Comparison
 from llm_bridge.compare.ranking import merged, with_preferences
 from llm_bridge.compare.records import (
@@ -48,6 +51,24 @@ class Folder:
         self._results = Lines(path / "results.jsonl")
         self._preferences = Lines(path / "preferences.jsonl")
 
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[None]:
+        """While a run writes here. Raises: BadInput when another does, in this process or in any other."""
+        with ExitStack() as held:
+            await to_the_end(asyncio.to_thread(self._hold, held))
+            yield
+
+    def _hold(self, held: ExitStack) -> None:
+        with _disk("written"):
+            self._path.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context((self._path / "lock").open("ab"))
+            try:
+                lock(file, wait=False)
+            except BlockingIOError:
+                raise BadInput(
+                    "Another run writes to this folder.", hint="Wait until it has ended, or give a new folder."
+                ) from None
+
     async def begin(self, comparison: Comparison) -> Results:
         """Makes the folder that of ``comparison``, and gives what it has of it.
 
@@ -58,6 +79,11 @@ class Folder:
     async def read(self) -> Results:
         """All that the folder has. Raises: BadInput when it is no run folder."""
         return await asyncio.to_thread(self._read)
+
+    async def salt(self) -> str:
+        """What the ballots of this run are made with (`votes`). Never to be shown to a voter."""
+        with _disk("read"):
+            return await asyncio.to_thread((self._path / "salt").read_text)
 
     async def add(self, result: CellResult) -> None:
         """On the disk when it returns, as with `prefer`."""
@@ -82,9 +108,10 @@ class Folder:
             (self._path / "images").mkdir(parents=True, exist_ok=True)
             for digest, image in _images(comparison).items():
                 if not self._image_path(digest).exists():
-                    _replace(self._image_path(digest), image.data)
+                    replace_file(self._image_path(digest), image.data)
             if known is None:
-                _replace(self._path / "comparison.json", json.dumps(spec, indent=2).encode())
+                replace_file(self._path / "salt", secrets.token_hex(16).encode())
+                replace_file(self._path / "comparison.json", json.dumps(spec, indent=2).encode())
         return self._results_of(comparison)
 
     def _read(self) -> Results:
@@ -182,16 +209,6 @@ def _differences(known: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]
 
 def _named(items: Sequence[Any]) -> dict[str, Any]:
     return {item if isinstance(item, str) else item.get("name", ""): item for item in items}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -19,40 +20,65 @@ from llm_bridge.errors import BadInput
 __all__ = ["variants_of"]
 
 _EXTRA = "extra."
+_JSON = json.JSONDecoder()
 
 
 def variants_of(text: str) -> tuple[Variant, ...]:
     """One for each combination of the values, named by those that vary; a single one is named by all.
 
     Known are the parameters of `Sampling`, `think` (true or false), and `extra.NAME` for a field of the server's own,
-    whose value is JSON or else text. Empty text is one variant that leaves everything to the server.
+    whose value is JSON or else text. A comma or semicolon inside a JSON value ends nothing. Empty text is one variant
+    that leaves everything to the server.
 
     Raises: BadInput, with the part and the reason.
     """
     grid: dict[str, list[str]] = {}
-    for part in text.split(";"):
-        if part.strip():
-            name, values = _part(part)
-            if name in grid:
-                raise BadInput(f"{name} stands there twice.", hint=f"Write {name}=1,2 for two values.")
-            grid[name] = values
+    for part, name, values in _parts(text):
+        if name in grid:
+            raise BadInput(f"{name} stands there twice.", hint=f"Write {name}=1,2 for two values.")
+        if part:
+            grid[name] = _checked(part, name, values)
     if math.prod(len(values) for values in grid.values()) > MOST_CELLS:
         raise BadInput("There are too many combinations.", hint=f"Compare at most {MOST_CELLS} cells at once.")
     varying = [name for name in grid if len(grid[name]) > 1] or [*grid]
     return tuple(_variant(dict(zip(grid, values, strict=True)), varying) for values in product(*grid.values()))
 
 
-def _part(part: str) -> tuple[str, list[str]]:
-    name, equals, written = part.partition("=")
-    name, values = name.strip(), [value.strip() for value in written.split(",")]
-    if not equals or "" in values:
-        raise BadInput(f"{part.strip()!r} is no parameter with values.", hint="Write it as temperature=0.2,0.8.")
+def _parts(text: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Each part as it is written, its name and its values."""
+    start = 0
+    while start < len(text):
+        name_end = place = _next("=;", text, start)
+        values: list[str] = []
+        while text[place : place + 1] in ("=", ","):
+            begin, place = place + 1, _value_end(text, place + 1)
+            values.append(text[begin:place].strip())
+        yield text[start:place].strip(), text[start:name_end].strip(), values
+        start = place + 1
+
+
+def _value_end(text: str, start: int) -> int:
+    while text[start : start + 1].isspace():
+        start += 1
+    # Commas and semicolons inside of JSON are its own.
+    with suppress(ValueError, RecursionError):
+        start = _JSON.raw_decode(text, start)[1]
+    return _next(",;", text, start)
+
+
+def _next(signs: str, text: str, start: int) -> int:
+    return min((place for sign in signs if (place := text.find(sign, start)) >= 0), default=len(text))
+
+
+def _checked(part: str, name: str, values: list[str]) -> list[str]:
+    if not values or "" in values:
+        raise BadInput(f"{part!r} is no parameter with values.", hint="Write it as temperature=0.2,0.8.")
     if name not in _READERS and not (name.startswith(_EXTRA) and len(name) > len(_EXTRA)):
         known = ", ".join((*_READERS, f"{_EXTRA}NAME"))
         raise BadInput(f"There is no parameter {name!r}.", hint=f"Known are {known}.")
     if len({*values}) < len(values):
         raise BadInput(f"{name} has a value twice.", hint="Ask for repeats instead.")
-    return name, values
+    return values
 
 
 def _variant(values: Mapping[str, str], varying: list[str]) -> Variant:

@@ -7,11 +7,10 @@ wrote what, and what an answer says stands in escaped XML, so that it cannot pas
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any, Literal, cast
@@ -20,6 +19,7 @@ from xml.sax.saxutils import escape
 from llm_bridge.chat import ChatRequest, Event, Sampling
 from llm_bridge.compare.bounded import for_each
 from llm_bridge.compare.folder import Folder
+from llm_bridge.compare.keys import key_of
 from llm_bridge.compare.matrix import Cell
 from llm_bridge.compare.ranking import with_preferences
 from llm_bridge.compare.results import CellResult, Preference, Results, Winner
@@ -84,6 +84,8 @@ async def judge_answers(
 
     A pair that a judge of this model has judged already stays as it is. What cannot be judged becomes a note. Each
     preference is in the ``folder`` as soon as it is told.
+
+    Raises: BadInput when another run writes to the folder, or it cannot be written.
     """
     pairs = await asyncio.to_thread(_chosen, results, judge)
     preferences: list[Preference] = []
@@ -101,7 +103,8 @@ async def judge_answers(
         if on_preference:
             on_preference(preference)
 
-    await for_each(pairs, settle, at_once)
+    async with folder.held() if folder else nullcontext():
+        await for_each(pairs, settle, at_once)
     if judge.model in results.comparison.models:
         notes.append(f"{judge.model} judged its own answers too.")
     ranked = await asyncio.to_thread(with_preferences, results, preferences)
@@ -166,7 +169,7 @@ def _chosen(results: Results, judge: Judge) -> list[_Pair]:
             by_models.setdefault((one, two), []).append(pair)
     turns: list[tuple[int, str, _Pair]] = []
     for pairs in by_models.values():
-        mixed = {_digest(judge.model, *pair.first.place, pair.second.model): pair for pair in pairs}
+        mixed = {key_of([judge.model, *pair.first.place, pair.second.model]): pair for pair in pairs}
         turns += [(turn, digest, mixed[digest]) for turn, digest in enumerate(sorted(mixed))]
     chosen = sorted(turns, key=lambda turn: turn[:2])[: judge.most_pairs]
     done = {(known.prompt, known.variant, known.repeat, *known.pair) for known in _own(results, judge)}
@@ -179,10 +182,6 @@ def _own(results: Results, judge: Judge) -> list[Preference]:
 
 def _text(result: CellResult) -> str:
     return result.reply.text if result.reply else ""
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 async def _preference(pair: _Pair, ask: Ask, judge: Judge) -> Preference:
@@ -201,19 +200,17 @@ async def _preference(pair: _Pair, ask: Ask, judge: Judge) -> Preference:
 
 
 async def _asked(pair: _Pair, texts: Sequence[str], ask: Ask, judge: Judge) -> tuple[Side, str]:
-    """Without the schema where the server cannot hold the model to one."""
+    """Without the schema where the server cannot hold the model to one, or the model does not hold to it."""
     try:
         return await _asked_once(pair, _request(pair, texts, judge, VERDICT), ask)
-    except SchemaMismatch as error:
-        return verdict(str(error.details.get("text", "")))
-    except (NotInstalled, NotSupported, RequestRefused):
+    except (NotInstalled, NotSupported, RequestRefused, SchemaMismatch):
         return await _asked_once(pair, _request(pair, texts, judge, None), ask)
 
 
 async def _asked_once(pair: _Pair, request: ChatRequest, ask: Ask) -> tuple[Side, str]:
     sampling, said = asdict(request.sampling), [message.text for message in request.messages]
     shown = len(request.messages[-1].images)
-    key = _digest("judge", request.model, pair.first.key, pair.second.key, said, shown, sampling, request.schema)
+    key = key_of(["judge", request.model, pair.first.key, pair.second.key, said, shown, sampling, request.schema])
     reply = await ask(key, request, _nothing)
     return verdict(reply.text, reply.data)
 

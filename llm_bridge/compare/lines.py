@@ -8,28 +8,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO
 
-__all__ = ["Lines", "to_the_end"]
+from llm_bridge.compare.disk import lock, to_the_end
 
-Outcome = TypeVar("Outcome")
-
-
-async def to_the_end(work: Awaitable[Outcome]) -> Outcome:
-    """Waits for ``work`` even when cancelled meanwhile: a file half written helps nobody."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+__all__ = ["Lines"]
 
 
 class Lines:
-    """One writer at a time. What `append` returned from is on the disk; many at once share one write.
+    """What `append` returned from is on the disk; many at once share one write, and other processes may write too.
 
     A last line without its end is what a crash left; it is not read, and cut off before the next is written.
     """
@@ -38,7 +27,6 @@ class Lines:
         self._path = path
         self._lock = asyncio.Lock()
         self._pending: list[bytes] = []
-        self._mended = False
 
     def read(self) -> tuple[list[Any], int]:
         """The records, and how many whole lines are no JSON. Blocks. Raises: OSError."""
@@ -70,16 +58,19 @@ class Lines:
                 raise
 
     def _write(self, lines: bytes) -> None:
-        with self._path.open("ab") as file:
-            if not self._mended:
-                file.truncate(_whole(self._path.read_bytes()))
-            self._mended = False
+        with self._path.open("a+b") as file:
+            # Else a line that another is about to end would be taken for what a crash left.
+            lock(file, wait=True)
+            _mend(file)
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
-            self._mended = True
 
 
-def _whole(content: bytes) -> int:
-    """How many bytes end with a whole line."""
-    return content.rfind(b"\n") + 1
+def _mend(file: BinaryIO) -> None:
+    """Cuts off a last line without its end."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 1, 0))
+    if file.read(1) not in (b"\n", b""):
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)

@@ -6,13 +6,13 @@ Owns the meaning of a cell and its key. Neither runs it (`run`) nor keeps it (`f
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
 from llm_bridge.chat import ChatRequest, Sampling
+from llm_bridge.compare.keys import key_of
 from llm_bridge.errors import BadInput
 from llm_bridge.messages import Image, Message
 
@@ -80,7 +80,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """64 hexadecimal digits that stand for everything that may change the answer, and for the repeat."""
+        """What stands for everything that may change the answer, and for the repeat."""
         prompt, variant = self.prompt, self.variant
         asked = {
             "model": self.model,
@@ -93,7 +93,7 @@ class Cell:
             "extra": dict(variant.extra),
             "repeat": self.repeat,
         }
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return key_of(asked)
 
     @property
     def place(self) -> tuple[str, str, int, str]:

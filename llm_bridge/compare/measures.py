@@ -1,4 +1,4 @@
-"""What was measured of one answer, from the client's clock where it tells, else from the server's.
+"""What was measured of one answer: times by the client's clock where it tells, speed by the server's where it tells.
 
 Pure. What nobody tells is None. Read by `reports`; medians over many are in `summary`.
 """
@@ -34,7 +34,7 @@ def measures(reply: Reply | None) -> Measures:
     metrics, timings = reply.metrics, reply.timings
     return Measures(
         ttft=_first(metrics.ttft),
-        tokens_per_second=_first(metrics.tokens_per_second, timings.tokens_per_second),
+        tokens_per_second=_first(reply.tokens_per_second),
         tokens=reply.usage.completion,
         characters=len(reply.text),
         reasoning_characters=len(reply.reasoning),

@@ -1,7 +1,7 @@
 """How strong each model is, from who was preferred to whom: Bradley-Terry on the scale of Elo.
 
 Pure. The strengths are found by the MM algorithm (D. Hunter, "MM algorithms for generalized Bradley-Terry models",
-2004). A tie is half a win for both. Every model also has `PRIOR` wins and losses against an average one, so that one
+2004). A tie is half a win for both. Every model also has `_PRIOR` wins and losses against an average one, so that one
 that never lost stays finite and groups that never met stand beside each other.
 
 The intervals come from the Fisher information, not from a bootstrap: they need no luck, and stay honest where games
@@ -17,9 +17,9 @@ from dataclasses import replace
 
 from llm_bridge.compare.results import Preference, Rank, Results
 
-__all__ = ["MEAN", "PRIOR", "merged", "rank", "with_preferences"]
+__all__ = ["MEAN", "merged", "rank", "with_preferences"]
 
-PRIOR = 0.25
+_PRIOR = 0.25
 MEAN = 1000.0
 _SCALE = 400 / math.log(10)
 _CONFIDENCE = 1.959964
@@ -29,7 +29,7 @@ _PRECISION = 1e-8
 Matrix = list[list[float]]
 
 
-def rank(preferences: Iterable[Preference], *, prior: float = PRIOR) -> tuple[Rank, ...]:
+def rank(preferences: Iterable[Preference], *, prior: float = _PRIOR) -> tuple[Rank, ...]:
     """The models that have a preference, strongest first. ``prior`` must be above 0."""
     games = list(preferences)
     models = sorted({model for game in games for model in game.pair})

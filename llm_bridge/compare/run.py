@@ -7,7 +7,8 @@ the queue behind it groups the cells by model and bounds what runs. For the comm
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -23,8 +24,8 @@ from llm_bridge.errors import BridgeError
 
 __all__ = ["AT_ONCE", "Ask", "OnChange", "compare"]
 
-AT_ONCE = 1000
-"""Cells that are handed over at once: enough that the queue sees every model, and no more than memory bears."""
+AT_ONCE = 400
+"""Cells that are handed over at once: two comparisons and others beside them fit in the queue of one process."""
 
 _CHECKING = 4
 
@@ -54,18 +55,30 @@ async def compare(
 ) -> Results:
     """Every cell answered, or with the reason why it is not.
 
+    They are handed over model by model, so that one server loads each once, and ``at_once`` at a time. Models that are
+    named `server/model` are handed over server by server at the same time, so that none has nothing to do.
     A cell that fails does not end the run. With a ``folder`` a run that was cut off goes on where it was: answers stay,
     failures are asked again, and other ``checks`` than before are made anew. A ``cache`` gives answers of other runs.
 
-    Raises: BadInput when the folder is that of another comparison or cannot be written.
+    Raises: BadInput when the folder is that of another comparison, another run writes to it, or it cannot be written.
     """
-    before = await folder.begin(comparison) if folder else Results(comparison)
-    keyed = await asyncio.to_thread(lambda: comparison.keyed)
     run = _Run(ask, checks, folder, cache, on_change or _nothing)
-    known = {result.cell.place: result for result in before.cells}
-    work = [_Work(key, cells, known.get(cells[0].place)) for key, cells in keyed.items()]
-    await for_each(work, run.settle, at_once)
+    async with folder.held() if folder else nullcontext():
+        before = await folder.begin(comparison) if folder else Results(comparison)
+        keyed = await asyncio.to_thread(lambda: comparison.keyed)
+        known = {result.cell.place: result for result in before.cells}
+        work = [_Work(key, cells, known.get(cells[0].place)) for key, cells in keyed.items()]
+        await _by_servers(work, run.settle, at_once)
     return replace(before, cells=in_order(comparison, run.results))
+
+
+async def _by_servers(work: Sequence[_Work], settle: Callable[[_Work], Awaitable[None]], at_once: int) -> None:
+    lanes: dict[str, list[_Work]] = {}
+    for each in work:
+        server, named, _ = each.cells[0].model.partition("/")
+        lanes.setdefault(server if named else "", []).append(each)
+    share = max(1, at_once // max(1, len(lanes)))
+    await for_each(list(lanes.values()), lambda lane: for_each(lane, settle, share), len(lanes))
 
 
 def _nothing(cell: Cell, change: Event | CellResult) -> None:

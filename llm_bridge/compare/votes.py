@@ -1,16 +1,16 @@
 """Blind votes: a person sees the answers as A, B, … in an order of their own, and says which is best.
 
 Owns who sees what and what a vote means. Pure: whoever calls it shows the ballots and keeps the preferences (`folder`).
+The salt is the secret of a run (`Folder.salt`): without it neither an id nor an order tells which model is which.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from llm_bridge.compare.keys import key_of
 from llm_bridge.compare.matrix import Prompt
 from llm_bridge.compare.results import CellResult, Preference, Results, Winner
 from llm_bridge.errors import BadInput
@@ -49,26 +49,26 @@ class Vote:
     models: Mapping[str, str]
 
 
-def ballots(results: Results, voter: str) -> tuple[Ballot, ...]:
+def ballots(results: Results, voter: str, salt: str) -> tuple[Ballot, ...]:
     """All that has two answers or more, in the order of the comparison. Raises: BadInput for a voter without a name."""
     by = _by(voter)
     voted = {preference.ballot for preference in results.preferences}
     return tuple(
-        _ballot(order, voted=(by, *place) in voted)
+        _ballot(order, salt, voted=(by, *place) in voted)
         for place, answers in results.answers.items()
-        if len(order := _order(answers, voter)) > 1
+        if len(order := _order(answers, voter, salt)) > 1
     )
 
 
-def vote(results: Results, voter: str, ballot: str, best: str) -> Vote:
+def vote(results: Results, voter: str, ballot: str, best: str, salt: str) -> Vote:
     """``best`` is the label of the best answer, which beats each other one, or `tie`: then all are as good.
 
     Raises: BadInput when there is no such ballot (any more) or no such label.
     """
     by = _by(voter)
     for answers in results.answers.values():
-        order = _order(answers, voter)
-        if len(order) > 1 and _id(order) == ballot:
+        order = _order(answers, voter, salt)
+        if len(order) > 1 and _id(order, salt) == ballot:
             return _counted(order, by, best)
     raise BadInput("There is no such ballot, or its answers have changed.", hint="Fetch the ballots again.")
 
@@ -79,15 +79,15 @@ def _by(voter: str) -> str:
     return f"person:{voter}"
 
 
-def _order(answers: Mapping[str, CellResult], voter: str) -> list[CellResult]:
+def _order(answers: Mapping[str, CellResult], voter: str, salt: str) -> list[CellResult]:
     """The same for the same voter whenever they look, and another for everybody else."""
-    return sorted(answers.values(), key=lambda result: _digest(voter, *result.cell.place))
+    return sorted(answers.values(), key=lambda result: key_of([salt, voter, *result.cell.place]))
 
 
-def _ballot(order: Sequence[CellResult], *, voted: bool) -> Ballot:
+def _ballot(order: Sequence[CellResult], salt: str, *, voted: bool) -> Ballot:
     cell = order[0].cell
     choices = tuple(Choice(label, result.reply.text) for label, result in _labelled(order).items() if result.reply)
-    return Ballot(_id(order), cell.prompt, cell.variant.name, cell.repeat, choices, voted)
+    return Ballot(_id(order, salt), cell.prompt, cell.variant.name, cell.repeat, choices, voted)
 
 
 def _labelled(order: Sequence[CellResult]) -> dict[str, CellResult]:
@@ -97,12 +97,8 @@ def _labelled(order: Sequence[CellResult]) -> dict[str, CellResult]:
     return {prefix + label: result for prefix, label, result in zip(prefixes, labels, order, strict=True)}
 
 
-def _id(order: Sequence[CellResult]) -> str:
-    return _digest([(result.cell.place, result.reply and result.reply.text) for result in order])[:32]
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _id(order: Sequence[CellResult], salt: str) -> str:
+    return key_of([salt, [(result.cell.place, result.reply and result.reply.text) for result in order]])[:32]
 
 
 def _counted(order: Sequence[CellResult], by: str, best: str) -> Vote:

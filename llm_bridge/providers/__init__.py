@@ -3,6 +3,6 @@
 A module for each, over the same interface. Used by the client; knows neither queue nor history.
 """
 
-from llm_bridge.providers.interface import Call, Decoder, Dialect, Model, State
+from llm_bridge.providers.interface import Call, Decoder, Dialect, Model, State, named
 
-__all__ = ["Call", "Decoder", "Dialect", "Model", "State"]
+__all__ = ["Call", "Decoder", "Dialect", "Model", "State", "named"]

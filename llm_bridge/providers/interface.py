@@ -5,7 +5,7 @@ Owns the interface and the plain types; each dialect is a module beside it, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
@@ -14,7 +14,7 @@ from llm_bridge.chat import ChatRequest, Done, Event
 from llm_bridge.errors import NotSupported
 from llm_bridge.transport import Transport
 
-__all__ = ["Call", "Decoder", "Dialect", "Model", "State"]
+__all__ = ["Call", "Decoder", "Dialect", "Model", "State", "named"]
 
 
 class State(StrEnum):
@@ -35,7 +35,8 @@ class Model:
 
     ``size`` is bytes on disk or in memory; ``context`` is the window in tokens as it is loaded, ``max_context`` what
     the model could have; ``expires`` is in how many seconds an idle one is unloaded. ``chats`` is False for models
-    that only embed or rank. ``instances`` are what must be named to unload it, where that is another name.
+    that only embed or rank. ``instances`` are what must be named to unload it, where that is another name;
+    ``aliases`` are what a request may call it as well.
     """
 
     id: str
@@ -51,11 +52,23 @@ class Model:
     parameters: str | None = None
     quantization: str | None = None
     instances: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def window(self) -> int | None:
         """How many tokens a request may have, as far as that is known."""
         return self.context if self.context is not None else self.max_context
+
+
+def named(name: str, models: Iterable[Model]) -> Model | None:
+    """The model that a server means by this name: its own before one that it takes as well."""
+    alias: Model | None = None
+    for model in models:
+        if model.id == name:
+            return model
+        if alias is None and name in model.aliases:
+            alias = model
+    return alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +149,6 @@ class Dialect:
     async def unload(self, model: str) -> None:
         """Let go of a model and wait until it is gone; one that is not loaded is no failure. Raises NotSupported."""
         raise NotSupported(f"{self.title} cannot be told to unload a model.", hint="Stop it to free its memory.")
-
-    def listed(self, model: str) -> str:
-        """The name that `models` has for it, where a server knows a model by more than one."""
-        return model
 
     def call(self, request: ChatRequest) -> Call:
         """The request as this server wants it."""

@@ -18,7 +18,7 @@ from llm_bridge.errors import LoadFailed, NotSupported, RequestRefused, TimedOut
 from llm_bridge.providers.interface import Model, State
 from llm_bridge.providers.loading import loading, until
 from llm_bridge.providers.openai import ChunkDecoder, OpenAICompatible
-from llm_bridge.providers.reading import entries, flag, record, text_of, whole
+from llm_bridge.providers.reading import entries, flag, record, text_of, texts, whole
 from llm_bridge.transport import Transport
 
 __all__ = ["LlamaChat", "LlamaCpp", "LlamaDecoder"]
@@ -95,6 +95,7 @@ class LlamaCpp(LlamaChat):
             chats=_NOT_FOR_CHAT.isdisjoint(map(str, record(entry.get("status")).get("args") or ())),
             parameters=None if parameters is None else _in_short(parameters),
             quantization=text_of(meta, "ftype") or None,
+            aliases=tuple(texts(entry, "aliases") or ()),
         )
 
     async def load(self, model: str, *, context: int | None = None, ttl: float | None = None) -> None:

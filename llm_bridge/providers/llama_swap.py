@@ -17,7 +17,7 @@ from llm_bridge.providers.interface import Model, State
 from llm_bridge.providers.llama_cpp import LlamaChat, LlamaDecoder
 from llm_bridge.providers.loading import loading
 from llm_bridge.providers.openai import ChunkDecoder
-from llm_bridge.providers.reading import entries, flag, number, record, text_of, whole
+from llm_bridge.providers.reading import entries, flag, number, record, text_of, texts, whole
 from llm_bridge.transport import Transport
 
 __all__ = ["LlamaSwap", "SwapDecoder"]
@@ -74,10 +74,13 @@ class LlamaSwap(LlamaChat):
 
     async def models(self) -> list[Model]:
         running = await self._running()
-        return [_now(model, running.get(model.id)) for model in await super().models()]
+        told = await self.transport.get(f"{self.transport.endpoint.version}/models")
+        # Where aliases are listed, too, they stand beside the models that they are names of.
+        own = [entry for entry in entries(told, "data") if text_of(_meta(entry), "type") != "alias"]
+        return [_now(model, running.get(model.id)) for model in map(self.model, own) if model.id]
 
     def model(self, entry: Mapping[str, Any]) -> Model:
-        can, meta = record(entry.get("capabilities")), record(record(entry.get("meta")).get("llamaswap"))
+        can, meta = record(entry.get("capabilities")), _meta(entry)
         loaded = text_of(record(entry.get("status")), "value") == "loaded"
         # What runs elsewhere, or stands for others, is never in memory under that name.
         own = text_of(meta, "type") in ("", "model")
@@ -88,6 +91,7 @@ class LlamaSwap(LlamaChat):
             vision=flag(can, "vision"),
             tools=flag(can, "function_calling"),
             chats=not flag(can, "reranker"),
+            aliases=tuple(texts(meta, "aliases") or ()),
         )
 
     async def load(self, model: str, *, context: int | None = None, ttl: float | None = None) -> None:
@@ -117,6 +121,10 @@ class LlamaSwap(LlamaChat):
     async def _running(self) -> dict[str, dict[str, Any]]:
         told = await self.transport.get("/running")
         return {text_of(entry, "model"): entry for entry in entries(told, "running")}
+
+
+def _meta(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return record(record(entry.get("meta")).get("llamaswap"))
 
 
 def _notice(chunk: Mapping[str, Any]) -> str | None:

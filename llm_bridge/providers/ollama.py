@@ -53,6 +53,7 @@ class Ollama(Dialect):
         return b"Ollama is running" in await transport.text("GET", "/")
 
     def listed(self, model: str) -> str:
+        """The name that its list has for a model."""
         name = model.removeprefix(_REGISTRY).removeprefix(_LIBRARY)
         return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
@@ -197,7 +198,15 @@ def _model(
         expires=_seconds_until(text_of(running, "expires_at"), now) if running else None,
         parameters=text_of(details, "parameter_size") or None,
         quantization=text_of(details, "quantization_level") or None,
+        aliases=_aliases(text_of(entry, "name")),
     )
+
+
+def _aliases(name: str) -> tuple[str, ...]:
+    """What may be left out of a name, and what may stand before it."""
+    before = ("", _REGISTRY) if "/" in name else ("", _LIBRARY, _REGISTRY + _LIBRARY)
+    names = (name, name.removesuffix(":latest"))
+    return tuple(sorted({start + each for start in before for each in names} - {name}))
 
 
 def _trained(info: Mapping[str, Any]) -> int | None:

@@ -7,6 +7,7 @@ Owns `/chat/completions` in both directions. Made from the OpenAI API reference 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
@@ -32,6 +33,9 @@ from llm_bridge.transport import Transport
 __all__ = ["ChunkDecoder", "OpenAICompatible"]
 
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+_NOT_FOR_CHAT = re.compile(r"embed|minilm|rerank|(?<![a-z])bge(?![a-z])", re.IGNORECASE)
+"""In the names of models that embed or rank, which the protocol does not tell apart."""
+
 _FINISHES: dict[str, Finish] = {
     "stop": "stop",
     "eos": "stop",
@@ -70,7 +74,8 @@ class OpenAICompatible(Dialect):
 
     def model(self, entry: Mapping[str, Any]) -> Model:
         """One entry of the list."""
-        return Model(text_of(entry, "id"), max_context=whole(entry, "context_length") or whole(entry, "max_model_len"))
+        name, window = text_of(entry, "id"), whole(entry, "context_length") or whole(entry, "max_model_len")
+        return Model(name, max_context=window, chats=not _NOT_FOR_CHAT.search(name))
 
     def call(self, request: ChatRequest) -> Call:
         body: dict[str, Any] = {
@@ -122,9 +127,9 @@ class OpenAICompatible(Dialect):
 class ChunkDecoder:
     """Chat completion chunks, or one whole completion, as events."""
 
-    def __init__(self, server: str, *, think_opened: bool = False) -> None:
+    def __init__(self, server: str) -> None:
         self._server = server
-        self._splitter = ThinkSplitter(opened=think_opened)
+        self._splitter = ThinkSplitter()
         self._calls = _Calls()
         self._usage = Usage()
         self._timings = Timings()

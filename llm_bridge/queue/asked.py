@@ -16,11 +16,13 @@ from llm_bridge.queue.line import Kind, Ticket
 
 __all__ = ["Asked", "Checks", "QueuedStream", "unchecked"]
 
-Checks = Callable[[ChatRequest, Callable[[ChatRequest], Awaitable[Reply]]], Awaitable[Reply]]
+Checks = Callable[[ChatRequest, Callable[[ChatRequest], Awaitable[Reply]], Callable[[Event], object]], Awaitable[Reply]]
 """What is done with the replies while the place is held: `structured.answered`, or nothing."""
 
 
-async def unchecked(request: ChatRequest, ask: Callable[[ChatRequest], Awaitable[Reply]]) -> Reply:
+async def unchecked(
+    request: ChatRequest, ask: Callable[[ChatRequest], Awaitable[Reply]], on_event: Callable[[Event], object]
+) -> Reply:
     """The reply as it comes."""
     return await ask(request)
 
@@ -52,19 +54,14 @@ class Asked(Ticket):
 
     async def answer(self, client: Client) -> Reply:
         """Send it, and whatever its checks send after it."""
-        first = True
 
         async def once(request: ChatRequest) -> Reply:
-            nonlocal first
-            if not first:
-                self.feed.again()
-            first = False
             async with client.stream(request) as self.stream:
                 async for event in self.stream:
                     self.tell(event)
                 return self.stream.reply
 
-        reply = await self.checks(self.request, once)
+        reply = await self.checks(self.request, once, self.tell)
         return self.measured(reply)
 
     def measured(self, reply: Reply) -> Reply:

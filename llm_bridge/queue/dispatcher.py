@@ -9,6 +9,7 @@ import asyncio
 import copy
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from math import inf
 
@@ -17,7 +18,7 @@ from llm_bridge.errors import BridgeError, UnknownModel
 from llm_bridge.queue.asked import Asked
 from llm_bridge.queue.host import Host
 from llm_bridge.queue.line import Kind, Line
-from llm_bridge.scheduling import Policy, Run
+from llm_bridge.scheduling import Policy, Run, Server
 
 __all__ = ["Dispatcher"]
 
@@ -63,7 +64,7 @@ class Dispatcher:
         if self._closed:
             return
         now = time.monotonic()
-        while (found := self.line.next([host.server(now) for host in self.hosts.values()], now)) is not None:
+        while (found := self.line.next(self._servers(now), now)) is not None:
             self._start(*found)
         if len(self.line):
             self._heed_waiting()
@@ -76,7 +77,29 @@ class Dispatcher:
                 timer.cancel()
 
     def takers(self, kind: Kind) -> list[Host]:
+        """Where its requests may run: the servers that list the model, else those that have no list."""
+        listing = self.listing(kind)
+        return listing or [host for host in self.hosts.values() if host.unlisted and not kind.server]
+
+    def listing(self, kind: Kind) -> list[Host]:
         return [host for host in self.hosts.values() if host.takes(kind)]
+
+    def listed(self, kind: Kind) -> Kind:
+        """The same under the name that lists have for its model, so that all requests for it are alike."""
+        names = [host.loader.listed(kind.model) for host in self.listing(kind)]
+        return kind if not names or kind.model in names else replace(kind, model=names[0])
+
+    def back(self, kind: Kind, now: float) -> float:
+        """Before when surely none of its requests can start; ``now`` when one may at once."""
+        away = [host.away(now) for host in self.takers(kind)]
+        return min((each.until if each is not None else now for each in away), default=now)
+
+    def _servers(self, now: float, *, whole: bool = False) -> list[Server]:
+        """All, for the policy."""
+        hosts, nowhere = self.hosts.values(), frozenset[str]()
+        if any(host.unlisted for host in hosts):
+            nowhere = nowhere.union(*(kind.needs for kind in self.line.kinds if not self.listing(kind)))
+        return [host.server(now, nowhere, whole=whole) for host in hosts]
 
     def unknown(self, model: str) -> UnknownModel:
         """No server that answers has it."""
@@ -102,7 +125,7 @@ class Dispatcher:
 
     def _left(self, host: Host, model: str) -> None:
         """A request for ``model`` is over: when it was the last one, so is what was done for it."""
-        if host.runs(model) or any(kind.model == model and host.takes(kind) for kind in self.line.kinds):
+        if host.runs(model) or any(kind.model == model and host in self.takers(kind) for kind in self.line.kinds):
             return
         if model in host.loading:
             host.abandon(model)
@@ -121,7 +144,7 @@ class Dispatcher:
     def _is_wanted(self, host: Host) -> bool:
         """Whether somebody waits who may run there, as far as it was ever asked what it has."""
         unseen = host.loader.looked is None
-        return any(host.takes(kind) or (unseen and not kind.server) for kind in self.line.kinds)
+        return any(host in self.takers(kind) or (unseen and not kind.server) for kind in self.line.kinds)
 
     def _expire(self) -> None:
         """End the waits that lead nowhere, and come back when the next one will."""
@@ -141,15 +164,15 @@ class Dispatcher:
             self._refuse(self.line.of(kind), self.unknown(kind.model))
             return inf
         takers = takers or list(self.hosts.values())
-        failures = [host.failure for host in takers if host.failure is not None]
-        if len(failures) < len(takers):
+        away = [each for host in takers if (each := host.away(now)) is not None]
+        if len(away) < len(takers):
             return inf
-        since = max(host.failed_at for host in takers)
+        since, back = max(each.since for each in away), min(each.until for each in away)
         for ticket in self.line.of(kind):
             deadline = max(since, ticket.arrived) + self._patience
-            if deadline > now:
+            if max(now, back) < deadline:
                 return deadline
-            self._refuse([ticket], failures[0])
+            self._refuse([ticket], away[0].failure)
         return inf
 
     def _refuse(self, tickets: Iterable[Asked], failure: BridgeError) -> None:
@@ -166,8 +189,7 @@ class Dispatcher:
         if not len(self.line):
             return
         running = [host.name for host in self.hosts.values() for _ in host.running]
-        servers = [host.server(began, whole=True) for host in self.hosts.values()]
-        places = self.line.places(servers, running, began)
+        places = self.line.places(self._servers(began, whole=True), running, began)
         for position, ticket in enumerate(self.line.tickets):
             ahead = places.get(ticket.seq, position)
             if ticket.ahead != ahead:

@@ -10,16 +10,28 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 
-from llm_bridge.chat import Done, Event, Loading, Prompting, Reasoning, Text, ToolCallPiece, Waiting
+from llm_bridge.chat import Done, Event, Loading, Prompting, Reasoning, Restarted, Text, ToolCallPiece, Waiting
 
 __all__ = ["Feed"]
 
 _MOST_PIECES = 1024
-_STAGES: dict[type, int] = {Waiting: 0, Loading: 1, Prompting: 2, Text: 3, Reasoning: 3, ToolCallPiece: 3, Done: 4}
+_STAGES: dict[type, int] = {
+    Waiting: 0,
+    Loading: 1,
+    Prompting: 2,
+    Text: 3,
+    Reasoning: 3,
+    ToolCallPiece: 3,
+    Done: 4,
+    Restarted: 4,
+}
 
 
 class Feed:
-    """One writer, one reader. An event of a stage that is over is not told any more: a request may be sent twice."""
+    """One writer, one reader. An event of a stage that is over is not told any more: a request may be sent twice.
+
+    After `Restarted` the stages begin anew with the prompt.
+    """
 
     def __init__(self) -> None:
         self._entries: deque[tuple[Event, list[str]]] = deque()
@@ -37,7 +49,7 @@ class Feed:
         stage = _STAGES[type(event)]
         if stage < self._stage or self._ended:
             return
-        self._stage = stage
+        self._stage = _STAGES[Prompting] if isinstance(event, Restarted) else stage
         last = self._entries[-1] if self._entries else None
         if last is None or not _joined(last, event):
             if last is not None and stage < _STAGES[Text] and type(last[0]) is type(event):
@@ -45,10 +57,6 @@ class Feed:
                 self._entries.pop()
             self._entries.append((event, []))
         self._news.set()
-
-    def again(self) -> None:
-        """A second answer follows, whose events begin anew with the prompt."""
-        self._stage = _STAGES[Prompting]
 
     def end(self, failure: BaseException | None = None) -> None:
         """Nothing more comes; ``failure`` is raised for the reader after what is there. The first end stays."""

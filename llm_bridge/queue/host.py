@@ -9,27 +9,42 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeVar
 
 from llm_bridge.chat import Event
 from llm_bridge.client import Client
-from llm_bridge.errors import BridgeError
+from llm_bridge.errors import BridgeError, TimedOut
 from llm_bridge.loading import Loader
 from llm_bridge.queue.asked import Asked
 from llm_bridge.queue.line import Kind, offer
 from llm_bridge.scheduling import Server
 
-__all__ = ["Host"]
+__all__ = ["Away", "Host"]
 
 _FIRST_PAUSE = 0.1
 _MOST_PAUSE = 2.0
+_MOST_PAUSE_REFUSED = 30.0
 _GOODBYE_SECONDS = 5.0
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Away:
+    """Why nothing starts on a server, since when, and before when it surely stays so: inf until a person mends it."""
+
+    failure: BridgeError
+    since: float
+    until: float
+
+
 class Host:
-    """``changed`` is called when something may start now that could not before."""
+    """``changed`` is called when something may start now that could not before.
+
+    ``unlisted`` is True of one that had no list of its models when it was asked: it may have any.
+    """
 
     def __init__(self, client: Client, changed: Callable[[], None]) -> None:
         self.client = client
@@ -38,16 +53,18 @@ class Host:
         # One without a card has its own, whose name no person gives.
         self.card = client.endpoint.card or f"\0{self.name}"
         self.offers = offer((), self.name)
+        self.unlisted = False
         self.running: dict[Asked, None] = {}
         self.failure: BridgeError | None = None
-        self.failed_at = 0.0
+        self._failed_at = 0.0
+        self._looked_at = -inf
         self._changed = changed
         self._preparing: dict[str, asyncio.Task[float | None]] = {}
         self._told: dict[str, Event] = {}
         self._looking: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._pause = 0.0
-        self._rests_until = 0.0
+        self._rest: Away | None = None
         self._resting: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unloads: set[asyncio.Task[None]] = set()
@@ -62,34 +79,53 @@ class Host:
         """Whether models must make room for each other."""
         return self.client.endpoint.max_loaded is not None
 
-    def server(self, now: float, *, whole: bool = False) -> Server:
-        """For the policy, as it is now; ``whole`` as it will be when it is at rest."""
+    def server(self, now: float, nowhere: frozenset[str] = frozenset(), *, whole: bool = False) -> Server:
+        """For the policy, as it is now; ``whole`` as it will be when it is at rest. ``nowhere`` is what no list has."""
         changing = self.bounded and bool(self._preparing)
-        is_open = whole or (self.failure is None and not self._unloads and not changing and now >= self._rests_until)
-        slots = self.client.endpoint.slots
-        return Server(self.name, self.card, self.offers, slots, len(self.running), is_open)
+        is_open = whole or (self.away(now) is None and not self._unloads and not changing)
+        slots, offers = self.client.endpoint.slots, self.offers | nowhere if self.unlisted else self.offers
+        return Server(self.name, self.card, offers, slots, len(self.running), is_open)
 
     def takes(self, kind: Kind) -> bool:
         return kind.needs <= self.offers
 
     def keeps(self, model: str) -> bool:
         """Whether a request for it needs no other model to go."""
-        return not self.bounded or (self.client.endpoint.max_loaded != 1 and model in self.loader.held)
+        if not self.bounded or self.loader.is_elsewhere(model):
+            return True
+        return self.client.endpoint.max_loaded != 1 and model in self.loader.held
 
     def runs(self, model: str) -> bool:
         return any(asked.kind.model == model for asked in self.running)
 
-    def pause(self, seconds: float) -> None:
+    @property
+    def refuses(self) -> bool:
+        """Whether what it fails with does not pass by itself: a wrong key, or it is no LLM server."""
+        return self.failure is not None and not self.failure.temporary and not isinstance(self.failure, TimedOut)
+
+    def away(self, now: float) -> Away | None:
+        """Why nothing can start; None when something can."""
+        if self.failure is not None:
+            return Away(self.failure, self._failed_at, inf if self.refuses else now)
+        return self._rest if self._rest is not None and now < self._rest.until else None
+
+    def pause(self, failure: BridgeError, seconds: float) -> None:
         """Start nothing for so long: the server asks for it."""
-        self._rests_until = max(self._rests_until, time.monotonic() + seconds)
+        now = time.monotonic()
+        rest = self._rest if self._rest is not None and now < self._rest.until else Away(failure, now, now)
+        self._rest = Away(failure, rest.since, max(rest.until, now + seconds))
         asyncio.get_running_loop().call_later(seconds, self._changed)
 
     def fail(self, failure: BridgeError) -> None:
         """It does not answer; what it holds is not known until it does."""
         if self.failure is None:
-            self.failed_at = time.monotonic()
+            self._failed_at = time.monotonic()
         self.failure = failure
         self.loader.forget()
+
+    def is_due(self, seconds: float) -> bool:
+        """Whether the last look, however it ended, was longer ago."""
+        return time.monotonic() - self._looked_at > seconds
 
     def look(self) -> asyncio.Task[None]:
         """Ask what it has and holds, once for all who want to know now; then ``failure`` is up to date."""
@@ -99,12 +135,15 @@ class Host:
 
     async def _look(self) -> None:
         try:
-            models = await self.loader.look()
+            models, dialect = await self.loader.look(), await self.client.dialect()
         except BridgeError as failure:
             self.fail(failure)
         else:
-            self.offers = offer((model.id for model in models if model.chats), self.name)
+            chatting = [model for model in models if model.chats]
+            self.offers = offer((name for model in chatting for name in (model.id, *model.aliases)), self.name)
+            self.unlisted = not models and not dialect.loads
             self.failure, self._pause = None, 0.0
+        self._looked_at = time.monotonic()
         self._changed()
 
     def probe(self, wanted: Callable[[], bool]) -> None:
@@ -115,7 +154,8 @@ class Host:
     async def _probe(self, wanted: Callable[[], bool]) -> None:
         while self.failure is not None and wanted():
             await asyncio.sleep(self._pause)
-            self._pause = min(_MOST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
+            most = _MOST_PAUSE_REFUSED if self.refuses else _MOST_PAUSE
+            self._pause = min(most, max(_FIRST_PAUSE, 2 * self._pause))
             await self.look()
 
     def prepare(self, model: str, others: Iterable[Host]) -> None:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from llm_bridge.chat import ChatRequest, Event, Reply
 from llm_bridge.client import Client, Retry
@@ -26,7 +27,7 @@ from llm_bridge.errors import (
     TimedOut,
     UnknownModel,
 )
-from llm_bridge.providers import Model
+from llm_bridge.providers import Model, named
 from llm_bridge.queue.asked import Asked, Checks, QueuedStream, unchecked
 from llm_bridge.queue.dispatcher import Dispatcher
 from llm_bridge.queue.host import Host
@@ -105,7 +106,7 @@ class Queue:
 
         Raises:
             BadInput: there is no such server.
-            ServerBusy: too many wait; at once.
+            ServerBusy: too many wait, and the detail ``full`` is True; at once. Else also after ``patience``.
             UnknownModel: no server offers the model.
             ServerUnavailable, ServerLost: also after ``patience``.
         """
@@ -137,31 +138,28 @@ class Queue:
 
     async def models(self, *, fresh: float = 5.0) -> Mapping[str, Sequence[Model] | BridgeError]:
         """What each server has, by name, at most ``fresh`` seconds old; of one that is away, why."""
-        hosts, now = self._dispatcher.hosts, time.monotonic()
-        old = [
-            host.look()
-            for host in hosts.values()
-            if host.failure is not None or host.loader.looked is None or now - host.loader.looked > fresh
-        ]
-        if old:
+        hosts = self._dispatcher.hosts
+        if old := [host.look() for host in hosts.values() if host.is_due(fresh)]:
             await asyncio.wait(old)
         return {name: host.failure or host.loader.models for name, host in hosts.items()}
 
-    async def find(self, model: str) -> Model:
-        """The model of this name on the first server that has it. Raises UnknownModel."""
-        return (await self._first_with(model))[1]
+    async def find(self, model: str, *, server: str | None = None) -> Model:
+        """The model of this name on the first server that has it, or on ``server``. Raises UnknownModel."""
+        return (await self._first_with(model, server))[1]
 
-    async def count(self, request: ChatRequest) -> int | None:
-        """As `Client.count`, by the first server that has the model; in no line, since nothing is generated."""
-        host, _ = await self._first_with(request.model)
+    async def count(self, request: ChatRequest, *, server: str | None = None) -> int | None:
+        """As `Client.count`, by the server that `find` finds; in no line, since nothing is generated."""
+        host, _ = await self._first_with(request.model, server)
         return await host.client.count(request)
 
-    async def _first_with(self, model: str) -> tuple[Host, Model]:
-        for name, found in (await self.models()).items():
-            for each in () if isinstance(found, BridgeError) else found:
-                if each.id == model:
-                    return self._dispatcher.hosts[name], each
-        raise UnknownModel(f"No server has a model {model[:128]!r}.", hint="List the models to see what there is.")
+    async def _first_with(self, model: str, server: str | None) -> tuple[Host, Model]:
+        found: list[tuple[Host, Model]] = []
+        for name, models in (await self.models()).items():
+            if server in (None, name) and not isinstance(models, BridgeError) and (each := named(model, models)):
+                found.append((self._dispatcher.hosts[name], each))
+        if not found:
+            raise self._dispatcher.unknown(model)
+        return min(found, key=lambda pair: pair[1].id != model)
 
     def snapshot(self) -> Snapshot:
         """For people: what is loaded, runs and waits now."""
@@ -171,13 +169,15 @@ class Queue:
     def _view(self, host: Host) -> ServerView:
         waiting: Counter[str] = Counter()
         for kind in self._dispatcher.line.kinds:
-            if host.takes(kind):
+            if host in self._dispatcher.takers(kind):
                 waiting[kind.model] += self._dispatcher.line.waiting(kind)
         running = Counter(ticket.kind.model for ticket in host.running)
         failure = None if host.failure is None else host.failure.message
         loaded, endpoint = tuple(host.loader.held), host.client.endpoint
         loading = tuple(host.loading)
-        return ServerView(host.name, endpoint.slots, loaded, loading, running, waiting, failure, endpoint.cost)
+        return ServerView(
+            host.name, endpoint.slots, loaded, loading, running, waiting, failure, endpoint.cost, host.unlisted
+        )
 
     @asynccontextmanager
     async def _asked(
@@ -204,7 +204,8 @@ class Queue:
         running = sum(len(host.running) for host in self._dispatcher.hosts.values())
         if len(self._tasks) - running >= self._most:
             retry_after = round(max(_BUSY_SECONDS, self._usual), 1)
-            raise ServerBusy(f"{self._most} requests wait already.", hint="Ask again later.", retry_after=retry_after)
+            message = f"{self._most} requests wait already."
+            raise ServerBusy(message, hint="Ask again later.", retry_after=retry_after, full=True)
 
     async def _serve(self, asked: Asked) -> None:
         """From the line to the end of the answer, as often as its server goes away before the first token."""
@@ -223,7 +224,9 @@ class Queue:
 
     async def _tried(self, asked: Asked) -> bool:
         """Whether the answer is whole; otherwise it is to be tried again. Raises what is final."""
-        await self._look_for(asked.kind)
+        kind = replace(asked.kind, model=asked.request.model)
+        await self._look_for(kind)
+        asked.kind = self._dispatcher.listed(kind)
         try:
             self._dispatcher.enter(asked)
             assert asked.place is not None
@@ -241,8 +244,11 @@ class Queue:
     async def _answer(self, asked: Asked, host: Host) -> None:
         began = time.monotonic()
         model = asked.kind.model
-        asked.load = await host.prepared(model, asked.feed.put)
-        asked.queued = time.monotonic() - asked.arrived - (asked.load or 0.0)
+        load = await host.prepared(model, asked.feed.put)
+        now = time.monotonic()
+        # Who came in the middle of a load waited for the rest of it only.
+        asked.load = None if load is None else min(load, now - began)
+        asked.queued = now - asked.arrived - (asked.load or 0.0)
         host.loader.used(model)
         asked.reply = await asked.answer(host.client)
         host.loader.used(model)
@@ -257,7 +263,7 @@ class Queue:
         if isinstance(failure, ServerError | TimedOut | UnknownModel):
             host.loader.forget()
         if isinstance(failure, ServerBusy):
-            host.pause(failure.details.get("retry_after", _BUSY_SECONDS))
+            host.pause(failure, failure.details.get("retry_after", _BUSY_SECONDS))
         elif failure.temporary or late in ("connect", "answer"):
             host.fail(failure)
         else:
@@ -265,20 +271,29 @@ class Queue:
         now = time.monotonic()
         asked.failed_at = now if asked.failed_at is None else asked.failed_at
         asked.lost += isinstance(failure, ServerLost)
-        return not asked.began and asked.lost < _MOST_LOST and now - asked.failed_at <= self._patience
+        back = self._dispatcher.back(asked.kind, now)
+        return not asked.began and asked.lost < _MOST_LOST and back - asked.failed_at <= self._patience
 
     async def _look_for(self, kind: Kind) -> None:
-        """Find out which servers have the model, when none is known to. Nothing is asked when one is."""
-        dispatcher = self._dispatcher
-        if dispatcher.takers(kind):
+        """Find out which servers have the model, when none is known to. Nothing is asked when one is.
+
+        One that refused is asked whether it still does; one that is away is probed while somebody waits for it.
+        """
+        hosts = self._dispatcher.hosts.values()
+
+        def found() -> bool:
+            return any(not host.refuses for host in self._dispatcher.listing(kind))
+
+        if found():
             return
-        now = time.monotonic()
         looks = {
             host.look()
-            for host in dispatcher.hosts.values()
-            if host.failure is None and (host.loader.looked is None or now - host.loader.looked > _FRESH_SECONDS)
+            for host in hosts
+            if ((host.failure is None and not host.unlisted) or host.refuses)
+            and (host.takes(kind) or not kind.server)
+            and host.is_due(_FRESH_SECONDS)
         }
-        while looks and not dispatcher.takers(kind):
+        while looks and not found():
             _, looks = await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
 
     async def _close(self) -> None:

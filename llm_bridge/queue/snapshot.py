@@ -13,6 +13,7 @@ class ServerView:
     """``loaded`` and ``loading`` as far as is known; ``running`` and ``waiting`` are requests by model.
 
     ``waiting`` has those too that any other server with the model may take. ``failure`` says why it is away.
+    ``unlisted`` is True of one without a list of its models, which may have any.
     """
 
     name: str
@@ -23,6 +24,7 @@ class ServerView:
     waiting: Mapping[str, int]
     failure: str | None = None
     cost: float = 0.0
+    unlisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,19 +59,10 @@ class Pictures:
         self._bytes -= len(decoded)
         if self._bytes < 0:
             raise self._too_large(where)
-        return Image(decoded, _mime(decoded, where))
+        try:
+            return Image.of(decoded)
+        except BadInput as failure:
+            raise BadInput(f"{where} is no PNG, JPEG, WebP or GIF.", hint=failure.hint) from None
 
     def _too_large(self, where: str) -> BadInput:
         return BadInput(f"{where} makes the pictures too large.", hint="Send smaller pictures, or fewer.")
-
-
-def _mime(data: bytes, where: str) -> str:
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "image/webp"
-    raise BadInput(f"{where} is no PNG, JPEG, WebP or GIF.", hint="Convert the picture first.")

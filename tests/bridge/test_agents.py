@@ -17,12 +17,10 @@ from llm_bridge.agents import Agent, Agents, load, parse
 from llm_bridge.chat import ChatRequest, Event, Sampling, Text, Tool
 from llm_bridge.client import Client
 from llm_bridge.endpoints import Endpoint
-from llm_bridge.errors import BadInput, ContextExceeded, UnknownModel
+from llm_bridge.errors import BadInput, ContextExceeded
 from llm_bridge.messages import Message
-from llm_bridge.queue import Queue
 from llm_bridge.tokens import Learned
 from tests.bridge.servers import Answer, Script, chunk, json_answer, scripted, sse, stream
-from tests.texts import text_server
 
 ADA: dict[str, Any] = {
     "name": "Ada",
@@ -129,13 +127,12 @@ def test_what_is_wrong_is_told_by_its_place(found: list[str], expected: str) -> 
 
 
 def test_all_problems_of_a_file_are_told_at_once() -> None:
-    file: dict[str, Any] = {"agents": [ADA, {**ADA, "tols": []}, {"name": "Bob"}], "agent": 1}
+    file: dict[str, Any] = {"agents": [ADA, {**ADA, "tols": []}, {"name": "Bob"}]}
     with pytest.raises(BadInput) as refused:
         parse(file, "mine.json")
     told = str(refused.value)
     assert told.startswith("mine.json has ")
     for words in (
-        "the file.agent is unknown",
         "agents[1].tols",
         "agents[2].metadata",
         'more than one agent is named "Ada"',
@@ -161,6 +158,21 @@ def test_whatever_is_in_a_file_it_is_read_or_refused(values: list[Any], more: di
             assert all(agent.name and agent.model for agent in parse(value))
         except BadInput as refused:
             assert refused.details["problems"]
+
+
+def test_what_is_not_known_is_passed_over_with_a_note() -> None:
+    told = {"model": "m", "baseURL": "http://localhost:1234/v1", "apiKey": "lm-studio", "provider": "x", "modelId": "y"}
+    (agent,) = parse({"agents": [{"name": "Ada", "metadata": {"llm": told}, "icon": "cat"}], "version": 2})
+    assert agent.endpoint == Endpoint("Ada", "http://localhost:1234/v1")
+    assert agent.notes == (
+        "agents[0].icon is unknown and was passed over",
+        "agents[0].metadata.llm.provider is unknown and was passed over",
+        "agents[0].metadata.llm.modelId is unknown and was passed over",
+        "agents[0].metadata.llm.apiKey is not read; name an environment variable as apiKeyEnv instead",
+    )
+    assert llm(baseURL="https://x.example", apiKey="sk-secret") == [
+        "agents[0].metadata.llm.apiKey is not read; name an environment variable as apiKeyEnv instead"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -277,6 +289,20 @@ async def test_a_server_that_finds_it_too_long_is_asked_once_more_with_less() ->
         assert len(sent(server)) == 4
 
 
+async def test_an_answer_that_began_is_not_asked_for_again() -> None:
+    error = {"code": 400, "type": "exceed_context_size_error", "message": "the context is full", "n_ctx": 2048}
+    broken = stream(sse(chunk("Once upon"), {"error": error}))
+    events: list[Event] = []
+    async with at_work({**ADA, "context": "trim_oldest"}) as (agents, server):
+        server.on("POST /v1/chat/completions", broken, stream(sse(chunk("Yes", "stop"))))
+        with pytest.raises(ContextExceeded):
+            await agents.reply(
+                "Ada", [Message.user("Hi"), Message.assistant("Yes"), Message.user("So?")], events.append
+            )
+        assert len(sent(server)) == 1
+    assert events == [Text("Once upon")]
+
+
 async def test_what_the_server_counted_is_learned() -> None:
     learned = Learned()
     usage: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 1}}
@@ -284,22 +310,3 @@ async def test_what_the_server_counted_is_learned() -> None:
         server.on("POST /v1/chat/completions", stream(sse(chunk("Yes"), chunk(None, "stop"), usage)))
         await agents.reply("Ada", [Message.user("u" * 2000)])
     assert learned.estimate(ChatRequest("qwen3-8b", (Message.user("u" * 2000),))) > 800
-
-
-async def test_a_queue_serves_agents_as_a_client_does() -> None:
-    told = {
-        name: {"name": name, "metadata": {"llm": {"model": model}}} for name, model in (("a", "alpha"), ("b", "beta"))
-    }
-    async with (
-        text_server(("alpha",)) as one,
-        text_server(("beta",)) as other,
-        Queue.open([Endpoint("one", one.url), Endpoint("other", other.url)]) as queue,
-    ):
-        agents = Agents(parse(list(told.values()), "agents.json"), lambda agent: queue)
-        replies = [await agents.reply(name, [Message.user("the sea")]) for name in agents.names]
-        with pytest.raises(UnknownModel):
-            await queue.find("gamma")
-    assert [(reply.text, reply.server) for reply in replies] == [
-        ("alpha on the sea", "one"),
-        ("beta on the sea", "other"),
-    ]

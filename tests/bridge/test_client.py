@@ -12,7 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_bridge.chat import ChatRequest, Done, Event, Reasoning, Reply, Sampling, Text, ToolCallPiece, Transcript, Usage
+from llm_bridge.chat import (
+    ChatRequest,
+    Done,
+    Event,
+    Reasoning,
+    Reply,
+    Restarted,
+    Sampling,
+    Text,
+    ToolCallPiece,
+    Transcript,
+    Usage,
+)
 from llm_bridge.client import Client, Retry
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadAnswer, BadInput, ServerLost, UnknownModel
@@ -270,3 +282,13 @@ async def test_no_proxy_of_the_environment_is_asked_for_this_machine(monkeypatch
         async with answering(stream(WHOLE)) as (_, client):
             assert (await client.ask(ASK)).text
         assert proxy.opened == 0
+
+
+async def test_what_was_thought_after_all_is_told_again_and_the_reply_has_it_so() -> None:
+    thinking = sse(chunk("Let me think."), chunk("</think>\n\nFour"), chunk(finish="stop"))
+    async with answering(stream(thinking)) as (_, client), client.stream(ASK) as events:
+        said, restarted, *rest = [event async for event in events]
+        reply = events.reply
+    assert (said, type(restarted)) == (Text("Let me think."), Restarted)
+    assert rest == [Reasoning("Let me think."), Text("Four"), Done("stop", model="m")]
+    assert (reply.text, reply.reasoning) == ("Four", "Let me think.")

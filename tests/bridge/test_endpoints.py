@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llm_bridge.client import Client
+from llm_bridge.client import Client, Retry
 from llm_bridge.endpoints import Endpoint
-from llm_bridge.errors import BadInput
+from llm_bridge.errors import BadInput, BridgeError
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,9 @@ from llm_bridge.errors import BadInput
         ("http://127.0.0.1:1234/v1/", "http://127.0.0.1:1234", "/v1"),
         ("https://host/api/v3", "https://host/api", "/v3"),
         ("https://host/llm", "https://host/llm", "/v1"),
+        ("https://host/v1beta/openai/", "https://host/v1beta/openai", ""),
+        ("https://host/v1/openai", "https://host/v1/openai", ""),
+        ("https://host/v1beta", "https://host/v1beta", ""),
         ("http://[::1]:8080/v1", "http://[::1]:8080", "/v1"),
     ],
 )
@@ -50,6 +53,16 @@ def test_what_is_no_address_is_refused_without_being_repeated(url: str) -> None:
         Endpoint("box", url)
     assert failure.value.hint
     assert "secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://xn--/", f"http://éé{'a' * 80}.de", "http://256.1.1.1", "http://a..b", "http://[::1]x", "http://é..b"],
+)
+async def test_what_can_be_no_host_is_refused_when_it_is_opened_or_asked(url: str) -> None:
+    with pytest.raises(BridgeError):
+        async with Client.open(Endpoint("box", url), retry=Retry(attempts=1)) as client:
+            await client.models()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from llm_bridge.errors import LoadFailed, UnknownModel
 from llm_bridge.loading import Loader
 from llm_bridge.providers import State
 from tests.bridge.boxes import Box, boxes
+from tests.bridge.providers.scripted_ollama import OllamaServer
 from tests.bridge.servers import json_answer, scripted
 
 
@@ -93,3 +94,42 @@ async def test_a_server_that_cannot_be_told_is_not_asked() -> None:
             loader = Loader(client)
             assert await loader.prepare("m", lambda _: None) is None
             assert loader.ready("m") and server.received == []
+
+
+async def ollama_after(prepared: str, *loaded: str, more: Sequence[dict[str, Any]] = ()) -> list[str]:
+    """What an Ollama that holds one chat model keeps after ``prepared`` was made ready."""
+    ollama = OllamaServer()
+    ollama.tags += more
+    ollama.loaded = {name: {"name": name} for name in loaded}
+    async with scripted() as script:
+        ollama(script)
+        async with Client.open(Endpoint("box", script.url)) as client:
+            loader = Loader(client)
+            await loader.prepare(prepared, lambda _: None)
+            assert loader.ready(prepared) and loader.ready(loader.listed(prepared))
+    return sorted(ollama.loaded)
+
+
+@pytest.mark.parametrize(
+    "name", ["llama3.2", "llama3.2:latest", "library/llama3.2", "registry.ollama.ai/library/llama3.2"]
+)
+async def test_a_model_by_any_of_its_names_gets_the_room_it_needs(name: str) -> None:
+    assert await ollama_after(name, "deepseek-r1:latest") == ["llama3.2:latest"]
+    assert await ollama_after(name, "llama3.2:latest") == ["llama3.2:latest"]
+
+
+async def test_what_runs_elsewhere_takes_no_room() -> None:
+    cloud = {
+        "name": "gpt-oss:120b-cloud",
+        "digest": "c",
+        "remote_host": "https://x.example",
+        "capabilities": ["completion"],
+    }
+    assert await ollama_after("gpt-oss:120b-cloud", "llama3.2:latest", more=[cloud]) == ["llama3.2:latest"]
+
+
+async def test_models_that_embed_neither_go_nor_count() -> None:
+    embeds = {"name": "embeds:latest", "digest": "e", "capabilities": ["embedding"]}
+    for held in (["embeds:latest"], ["llama3.2:latest", "embeds:latest"]):
+        kept = await ollama_after("deepseek-r1:latest", *held, more=[embeds])
+        assert kept == ["deepseek-r1:latest", "embeds:latest"]

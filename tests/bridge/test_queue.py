@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 
-from llm_bridge.chat import Done, Event, Loading, Text, Waiting
+from llm_bridge.chat import Done, Event, Loading, Restarted, Text, Waiting
+from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadInput, LoadFailed, ServerBusy, UnknownModel
 from llm_bridge.queue import Queue
 from llm_bridge.scheduling import Policy
 from tests.bridge.boxes import Box, boxes, said, until
+from tests.bridge.providers.scripted_ollama import OllamaServer
+from tests.bridge.servers import scripted
 
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
 
@@ -216,11 +219,14 @@ async def test_a_model_that_is_used_again_does_not_rest() -> None:
 
 async def test_what_does_not_fit_the_schema_is_asked_again_from_the_same_place() -> None:
     async with boxes(box := Box("box", ("a", "b"))), Queue.open([box.endpoint]) as queue:
-        first = asyncio.create_task(queue.ask(said("a", "schema please", schema=SCHEMA)))
+        events: list[Event] = []
+        first = asyncio.create_task(queue.ask(said("a", "schema please", schema=SCHEMA), events.append))
         await until(lambda: box.seen_running)
         await queue.ask(said("b"))
         reply = await first
     assert reply.data == {"ok": True}
+    answers = [type(event) for event in events if not isinstance(event, Waiting | Loading)]
+    assert answers == [Text, Done, Restarted, Text, Done]
     assert [body["model"] for body in box.bodies("POST /v1/chat/completions")] == ["a", "a", "b"]
 
 
@@ -270,3 +276,31 @@ async def test_the_snapshot_shows_what_is_loaded_runs_and_waits() -> None:
         assert view.running == {"a": 1} and view.waiting == {"a": 1, "b": 1}
         box.gate.set()
         await asyncio.gather(*tasks)
+
+
+async def test_who_comes_in_the_middle_of_a_load_waited_for_the_rest_of_it() -> None:
+    async with boxes(box := Box("box", ("a",), max_loaded=None, slots=2)), Queue.open([box.endpoint]) as queue:
+        box.load_gate.clear()
+        first = asyncio.create_task(queue.ask(said("a")))
+        await until(lambda: box.received and box.received[-1].path == "/models/load")
+        await asyncio.sleep(0.2)
+        second = asyncio.create_task(queue.ask(said("a")))
+        await until(lambda: sum(queue.snapshot().servers[0].running.values()) == 2)
+        box.load_gate.set()
+        early, late = (await first).metrics, (await second).metrics
+    assert early.load and late.load and late.load < early.load - 0.1
+    assert early.queued is not None and early.queued >= 0 and late.queued is not None and late.queued >= 0
+
+
+async def test_a_model_that_runs_elsewhere_is_no_change_of_model() -> None:
+    ollama = OllamaServer()
+    ollama.tags.append(
+        {"name": "big:cloud", "digest": "c", "remote_host": "https://x.example", "capabilities": ["completion"]}
+    )
+    async with scripted() as script:
+        ollama(script)
+        async with Queue.open([Endpoint("box", script.url, slots=2)]) as queue:
+            for model in ("llama3.2", "big:cloud", "llama3.2"):
+                await queue.ask(said(model))
+        loads = [body["model"] for body in script.bodies("POST /api/chat") if not body["messages"]]
+    assert (loads, list(ollama.loaded)) == (["llama3.2:latest"], ["llama3.2:latest"])

@@ -8,10 +8,18 @@ import pytest
 
 from llm_bridge.chat import Done, Event, Loading, Prompting, Text, Waiting
 from llm_bridge.endpoints import Endpoint
-from llm_bridge.errors import BridgeError, ServerBusy, ServerLost, ServerUnavailable, UnknownModel
+from llm_bridge.errors import (
+    BadAnswer,
+    BridgeError,
+    KeyRefused,
+    ServerBusy,
+    ServerLost,
+    ServerUnavailable,
+    UnknownModel,
+)
 from llm_bridge.queue import Queue
 from tests.bridge.boxes import Box, boxes, said, until
-from tests.bridge.servers import busy_port
+from tests.bridge.servers import busy_port, chunk, json_answer, scripted, sse, stream
 
 
 async def test_requests_without_a_token_wait_for_the_server_to_come_back_and_load_again() -> None:
@@ -172,3 +180,34 @@ async def test_models_tells_of_all_servers_and_why_one_is_away() -> None:
     assert not isinstance(told["left"], BridgeError) and [model.id for model in told["left"]] == ["a"]
     assert isinstance(told["right"], ServerUnavailable)
     assert len(left.received) == asked
+
+
+@pytest.mark.parametrize("server", [None, "box"])
+async def test_what_does_not_pass_by_itself_is_told_at_once(server: str | None) -> None:
+    async with scripted() as script, Queue.open([Endpoint("box", script.url)]) as queue:
+        script.on("GET /running", json_answer({"error": {"message": "invalid key"}}, 401))
+        async with asyncio.timeout(5):
+            for _ in range(3):
+                with pytest.raises(KeyRefused):
+                    await queue.ask(said("a"), server=server)
+        looks = [received.path for received in script.received].count("/running")
+        assert looks <= 3
+        script.on("GET /running", json_answer({}, 404))
+        with pytest.raises(BadAnswer):
+            await asyncio.sleep(2.1)
+            await queue.ask(said("a"), server=server)
+        script.on("GET /v1/models", json_answer({"data": [{"id": "a"}]}))
+        script.on("POST /v1/chat/completions", stream(sse(chunk("Hi", "stop"))))
+        await asyncio.sleep(2.1)
+        assert (await queue.ask(said("a"), server=server)).text == "Hi"
+
+
+async def test_a_rest_that_is_longer_than_patience_is_told_at_once_to_all_who_wait() -> None:
+    async with scripted() as script:
+        script.on("GET /v1/models", json_answer({"data": [{"id": "a"}]}))
+        script.on("POST /v1/chat/completions", json_answer({"error": "busy"}, 429, Retry_After="60"))
+        async with Queue.open([Endpoint("box", script.url, kind="openai")], patience=30) as queue:
+            async with asyncio.timeout(5):
+                failures = await asyncio.gather(*(queue.ask(said("a")) for _ in range(3)), return_exceptions=True)
+    assert [type(failure) for failure in failures] == [ServerBusy] * 3
+    assert len(script.bodies("POST /v1/chat/completions")) == 1

@@ -241,6 +241,35 @@ def test_words_are_short_one_line_and_tell_nothing_of_the_servers_disk() -> None
     assert url in refusal("box", 400, {}, _raw({"error": url})).message
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 60_000, b'{"error":' + b"[" * 60_000, b'{"error":' + b"[" * 900 + b"]" * 900 + b"}"]
+)
+def test_what_is_nested_too_deep_is_a_refusal_all_the_same(body: bytes) -> None:
+    assert type(refusal("box", 500, {}, body)) is ServerError
+
+
+def test_an_error_that_is_nested_too_deep_is_one_all_the_same() -> None:
+    error: list[Any] = []
+    for _ in range(5000):
+        error = [error]
+    assert type(refusal_in("box", error)) is ServerError
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "by_api"),
+    [
+        ({}, b'{"error": "Unauthorized"}', True),
+        ({"www-authenticate": "Bearer"}, b"", True),
+        ({"www-authenticate": 'Basic realm="router"'}, b"<html>Log in</html>", None),
+        ({}, b"", None),
+    ],
+)
+def test_it_is_told_whether_an_api_wants_the_key(headers: dict[str, str], body: bytes, by_api: bool | None) -> None:
+    refused = refusal("box", 403, headers, body)
+    assert isinstance(refused, KeyRefused)
+    assert refused.details.get("by_api") == by_api
+
+
 def test_a_page_of_html_says_nothing() -> None:
     assert "HTTP status 500" in refusal("box", 500, {}, b"<!doctype html><p>" + b"x" * 10**6).message
 

@@ -68,8 +68,9 @@ async def test_it_is_not_asked_for_ever(broken: Answer, expected: type[BridgeErr
 
 
 @pytest.mark.parametrize("end", [End.RESET, End.CLOSE])
-async def test_nothing_is_asked_again_once_a_token_came(end: End) -> None:
-    async with answering(stream(sse(chunk("H"), done=False), 0.05, end), GOOD) as (server, client):
+@pytest.mark.parametrize("token", ["H", "\n", "<thi"])
+async def test_nothing_is_asked_again_once_a_token_came(token: str, end: End) -> None:
+    async with answering(stream(sse(chunk(token), done=False), 0.05, end), GOOD) as (server, client):
         with pytest.raises(ServerLost):
             await client.ask(ASK)
         assert len(server.received) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 from typing import Any
@@ -11,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_bridge.chat import ChatRequest, Reply, Sampling, Timings, Tool
+from llm_bridge.compare import Comparison, Prompt, compare
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadInput, BridgeError, ContextExceeded, NotSupported, ServerUnavailable, UnknownModel
 from llm_bridge.messages import Image, Message
 from llm_bridge.providers import Model, State
 from llm_bridge.queue import Queue
-from llm_bridge.router import Candidate, Router, Wanted, choose
+from llm_bridge.router import Candidate, Choice, Router, Wanted, choose
 from llm_bridge.speeds import Speeds
-from tests.bridge.boxes import Box, boxes, said
-from tests.texts import text_server
+from tests.bridge.boxes import Box, boxes, said, until
+from tests.bridge.servers import json_answer, scripted
+from tests.texts import CHAT, answered, text_server
 
 
 def on(
@@ -106,6 +109,27 @@ def test_a_model_with_a_slash_in_its_name_is_found() -> None:
     assert choose("box/qwen/qwen3-8b", [on("box", "qwen/qwen3-8b")]).server == "box"
 
 
+def test_a_model_is_found_by_its_other_names_too_but_its_own_count_more() -> None:
+    short, own = on("a", "llama3.2:latest", aliases=("llama3.2",)), on("b", "llama3.2")
+    assert choose("llama3.2", [short]).model == choose("a/llama3.2", [short, own]).model == "llama3.2:latest"
+    assert choose("llama3.2", [short, own]).candidate is own
+
+
+def test_what_failed_to_load_is_the_last_for_auto_and_never_refused_by_name() -> None:
+    failed, large = on("box", "failed-1b", state=State.FAILED, vision=True), on("box", "large-70b")
+    assert choose("failed-1b", [failed, large]).candidate is failed
+    choice = choose("auto:vision+small", [failed, large])
+    assert choice.candidate is large
+    assert choice.others == {"box/failed-1b": "its last load failed"}
+    assert choose("auto", [failed]).candidate is failed
+
+
+def test_the_size_of_a_mixture_is_that_of_all_its_experts() -> None:
+    mixture, dense = on("box", "mixtral-8x7b"), on("box", "qwen2.5-13b")
+    assert choose("auto:small", [mixture, dense]).candidate is dense
+    assert choose("auto:large", [on("box", "m8", parameters="8x7B"), on("box", "q-14b")]).model == "m8"
+
+
 @pytest.mark.parametrize(
     ("wanted", "candidates", "error", "says"),
     [
@@ -116,7 +140,7 @@ def test_a_model_with_a_slash_in_its_name_is_found() -> None:
         (Wanted("auto", tokens=10**6), [SMALL, SEES], ContextExceeded, "No model has room for 1000000 tokens"),
         ("auto", [], ServerUnavailable, "No server that answers"),
         ("auto", [on("box", "embed", chats=False)], ServerUnavailable, "No server that answers"),
-        ("auto", [on("box", "bad", state=State.FAILED)], NotSupported, "its last load failed"),
+        ("auto", [on("box", "new", state=State.DOWNLOADING)], NotSupported, "it is still being downloaded"),
     ],
 )
 def test_a_refusal_says_what_to_do(
@@ -181,6 +205,40 @@ def _surely(each: Candidate, words: list[str], tokens: int | None) -> bool:
     able = all(getattr(each.model, word) for word in words if word in ("vision", "tools"))
     fits = tokens is None or (each.model.context is not None and each.model.context >= tokens)
     return able and fits and each.model.state is not State.FAILED
+
+
+async def test_the_router_answers_by_any_name_and_tells_its_choice() -> None:
+    async with text_server() as one, Queue.open([Endpoint("one", one.url)]) as queue:
+        router, told = Router(queue), list[Choice]()
+        reply = await router.ask(said("one/alpha"), on_choice=told.append)
+        assert (reply.text, told[0].model) == ("alpha on Hello.", "alpha")
+        names = ("one/alpha", "beta", "auto")
+        results = await compare(Comparison(names, (Prompt("p", "Hi"),)), router)
+    assert [cell.reply and cell.reply.text for cell in results.cells] == ["alpha on Hi", "beta on Hi", "alpha on Hi"]
+
+
+async def test_a_full_queue_is_waited_for() -> None:
+    async with boxes(box := Box("box", ("a",))), Queue.open([box.endpoint], most=1) as queue:
+        box.gate.clear()
+        router = Router(queue)
+        tasks = [asyncio.create_task(queue.ask(said("a", "wait")))]
+        await until(lambda: box.running["a"])
+        tasks += [asyncio.create_task(router.ask(said("a"))) for _ in range(3)]
+        await until(lambda: queue.snapshot().waiting)
+        await asyncio.sleep(0.02)
+        box.gate.set()
+        assert [reply.text for reply in await asyncio.gather(*tasks)] == ["Hi"] * 4
+
+
+async def test_a_server_without_a_list_is_asked_for_what_no_list_has() -> None:
+    async with text_server(("alpha",)) as listing, scripted(CHAT, answered) as silent:
+        silent.on("GET /v1/models", json_answer({}, 404))
+        endpoints = [Endpoint("listing", listing.url), Endpoint("silent", silent.url, kind="openai")]
+        async with Queue.open(endpoints) as queue:
+            router = Router(queue)
+            for name, server in (("alpha", "listing"), ("other", "silent"), ("silent/other", "silent")):
+                reply = await router.ask(said(name))
+                assert (reply.text, reply.server) == (f"{name.removeprefix('silent/')} on Hello.", server)
 
 
 def test_speeds_follow_what_was_seen_and_believe_the_server_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -11,12 +12,24 @@ from typing import Any
 
 import pytest
 
-from llm_bridge.chat import ChatRequest, Reply
+from llm_bridge.chat import (
+    ChatRequest,
+    Done,
+    Event,
+    Metrics,
+    Reply,
+    Restarted,
+    Text,
+    Tool,
+    Transcript,
+    Usage,
+)
 from llm_bridge.errors import BadInput, SchemaMismatch
 from llm_bridge.messages import Message
-from llm_bridge.structured import answered, parsed, problems
+from llm_bridge.structured import answered, parsed
 from tests.bridge.chatting import ASK, CHAT, answering
 from tests.bridge.servers import Answer, chunk, json_answer, sse, stream
+from tests.children import children
 
 pytest.importorskip("jsonschema")
 
@@ -122,16 +135,62 @@ async def test_without_a_schema_nothing_is_checked() -> None:
 
 
 @pytest.mark.parametrize("kind", ["http://json-schema.org/draft-07/schema#", "https://example.org/own", ""])
-def test_schemas_of_any_edition_are_taken(kind: str) -> None:
-    assert problems({**SCHEMA, "$schema": kind}, {"n": 1}) == []
-    assert problems({**SCHEMA, "$schema": kind}, {}) == ["$: 'n' is a required property"]
+async def test_schemas_of_any_edition_are_taken(kind: str) -> None:
+    async def ask(request: ChatRequest) -> Reply:
+        return Reply('{"n": 1}')
+
+    assert (await answered(replace(ASK, schema={**SCHEMA, "$schema": kind}), ask)).data == {"n": 1}
 
 
-def test_what_does_not_fit_is_told_in_words() -> None:
-    assert problems(SCHEMA, {"n": 1}) == []
-    (problem,) = problems(SCHEMA, {"n": "x" * 1000})
-    assert problem.startswith("$.n: ")
-    assert len(problem) < 300
+async def test_who_sees_the_events_is_told_to_begin_anew_before_the_second_answer() -> None:
+    events: list[Event] = []
+    told = Transcript()
+    async with answering(saying("no JSON"), saying('{"n": 1}')) as (_, client):
+        await client.ask(REQUEST, events.append)
+    assert [type(event) for event in events] == [Text, Done, Restarted, Text, Done]
+    for event in events:
+        told.add(event)
+    assert told.text == '{"n": 1}'
+    (restarted,) = (event for event in events if isinstance(event, Restarted))
+    assert "not JSON" in restarted.reason
+
+
+async def test_a_second_answer_has_the_tokens_and_seconds_of_both() -> None:
+    first = Reply("no", usage=Usage(10, 3, reasoning=1), metrics=Metrics(ttft=1, seconds=4))
+    second = Reply('{"n": 1}', usage=Usage(20, 5, cached=8), metrics=Metrics(ttft=2, seconds=3))
+    replies = iter([first, second])
+
+    async def ask(request: ChatRequest) -> Reply:
+        return next(replies)
+
+    reply = await answered(REQUEST, ask)
+    assert reply.usage == Usage(30, 8)
+    assert reply.metrics == Metrics(ttft=2, seconds=7)
+
+
+async def test_a_call_of_a_tool_is_no_answer_yet_and_is_not_checked() -> None:
+    calls = [{"index": 0, "id": "c1", "function": {"name": "f", "arguments": "{}"}}]
+    async with answering(stream(sse(chunk(finish="tool_calls", tool_calls=calls)))) as (server, client):
+        reply = await client.ask(replace(REQUEST, tools=(Tool("f"),)))
+        assert len(server.received) == 1
+    assert [call.name for call in reply.tool_calls] == ["f"]
+    assert reply.data is None
+
+
+async def test_a_schema_that_takes_for_ever_holds_nobody_up_and_can_be_cancelled() -> None:
+    schema, before = {"properties": {"a": {"pattern": "^(a+)+$"}}}, children()
+    async with answering(saying(json.dumps({"a": "a" * 40 + "!"}))) as (server, client):
+        asking = asyncio.create_task(client.ask(replace(ASK, schema=schema)))
+        await server.asked.wait()
+        async with asyncio.timeout(10):
+            while not (started := children() - before):
+                # The loop turns while the pattern is matched.
+                await asyncio.sleep(0.01)
+        assert len(started) == 1
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert children() <= before
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "no", "42 apples"])

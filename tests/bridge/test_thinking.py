@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_bridge.chat import Event, Reasoning, Text
+from llm_bridge.chat import Event, Reasoning, Restarted, Text, Transcript
 from llm_bridge.thinking import ThinkSplitter
 
 CASES = [
@@ -30,18 +30,27 @@ CASES = [
     ("<think>Hm.</think>Write <think>x</think>", "Hm.", "Write <think>x</think>"),
     ("  indented", "", "  indented"),
     ("<think>Hm.</think>\n", "Hm.", ""),
+    ("</think>Hello", "", "Hello"),
+    ("Hm.</think>\n\nHello", "Hm.", "Hello"),
+    ("\nHm.\n</think>\nHello\n", "Hm.\n", "Hello\n"),
+    ("Hm.</think>\n<think>More.</think>Hello", "Hm.More.", "Hello"),
+    ("Hm.</think>", "Hm.", ""),
+    ("Write </think> there\n</think>\n", "", "Write </think> there\n</think>\n"),
+    ("Like this:\n<think>\nHm.\n</think>\n", "", "Like this:\n<think>\nHm.\n</think>\n"),
+    ("<think>Hm.</think>Write\n</think>\n", "Hm.", "Write\n</think>\n"),
     ("", "", ""),
 ]
 """What the model writes, what of it is thought and what is said."""
 
 
-def split(pieces: Iterable[str], *, opened: bool = False) -> tuple[str, str]:
-    splitter = ThinkSplitter(opened=opened)
+def split(pieces: Iterable[str]) -> tuple[str, str]:
+    splitter, told = ThinkSplitter(), Transcript()
     events: list[Event] = [event for piece in pieces for event in splitter.feed(piece)]
     events += splitter.end()
-    assert all(event.text for event in events if isinstance(event, Text | Reasoning))
-    thought = "".join(event.text for event in events if isinstance(event, Reasoning))
-    return thought, "".join(event.text for event in events if isinstance(event, Text))
+    assert all(event.text for event in events[1:] if isinstance(event, Text | Reasoning))
+    for event in events:
+        told.add(event)
+    return told.reasoning, told.text
 
 
 @pytest.mark.parametrize(("written", "thought", "said"), CASES)
@@ -52,17 +61,8 @@ def test_thought_and_answer_are_told_apart_at_every_cut(written: str, thought: s
         assert split([written[:place], written[place:]]) == (thought, said)
 
 
-@pytest.mark.parametrize(
-    ("written", "thought", "said"),
-    [("Hm.</think>\nHello", "Hm.", "Hello"), ("\nHm.", "Hm.", ""), ("</think>Hello", "", "Hello")],
-)
-def test_a_tag_that_the_prompt_opened_is_only_closed(written: str, thought: str, said: str) -> None:
-    assert split([written], opened=True) == (thought, said)
-    assert split(written, opened=True) == (thought, said)
-
-
 _BITS = st.sampled_from(
-    ["<think>", "</think>", "<", "think", ">", "/", "\n", " ", "a", "<thinking>", "</thinking>", "ü"]
+    ["<think>", "</think>", "</think>\n", "<", "think", ">", "/", "\n", " ", "a", "<thinking>", "</thinking>", "ü"]
 )
 
 
@@ -86,3 +86,24 @@ def test_what_is_thought_comes_at_once_but_for_what_may_be_the_tag() -> None:
     splitter = ThinkSplitter()
     assert splitter.feed("<think>abc</") == [Reasoning("abc")]
     assert splitter.feed("x") == [Reasoning("</x")]
+
+
+def test_what_was_told_as_text_is_taken_back_when_a_closing_tag_shows_that_it_was_thought() -> None:
+    splitter = ThinkSplitter()
+    assert splitter.feed("Hm.</thi") == [Text("Hm.</thi")]
+    assert splitter.feed("nk>") == [Text("nk>")]
+    taken_back, *again = splitter.feed("\nHello")
+    assert isinstance(taken_back, Restarted)
+    assert again == [Reasoning("Hm."), Text("Hello")]
+
+
+def test_nothing_is_taken_back_when_all_comes_in_one_piece() -> None:
+    assert ThinkSplitter().feed("Hm.</think>\n\nHello") == [Reasoning("Hm."), Text("Hello")]
+
+
+@pytest.mark.parametrize("held", ["\n", "<thi", "<think>"])
+def test_an_empty_event_stands_once_for_the_first_piece_that_is_held_back(held: str) -> None:
+    splitter = ThinkSplitter()
+    assert splitter.feed("") == []
+    assert splitter.feed(held) == [Text("")]
+    assert Text("") not in splitter.feed("\n")

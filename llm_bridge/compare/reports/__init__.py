@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from llm_bridge.compare.disk import replace_file
 from llm_bridge.compare.reports.data import data
 from llm_bridge.compare.reports.layout import Look
 from llm_bridge.compare.reports.markdown import markdown, models_table
@@ -60,20 +61,13 @@ def write(results: Results, folder: Path, formats: Collection[str] = FORMATS) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            _replace(folder / name, content)
+            replace_file(folder / name, content)
         if "png" in formats:
             _remove_older(folder, files)
     except OSError as error:
         why = error.strerror or "the disk refuses"
         raise BadInput(f"The reports cannot be written: {why}.", hint="Choose a folder that can be written.") from None
     return list(files)
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """So that who reads a report meanwhile sees the old or the new one, never half of it."""
-    half = target.with_name(f".{target.name}.part")
-    half.write_bytes(content)
-    half.replace(target)
 
 
 def _remove_older(folder: Path, kept: Collection[str]) -> None:

@@ -5,7 +5,6 @@ Owns that shape, which `data` documents; `page` embeds it, and an API may answer
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -76,8 +75,8 @@ def data(results: Results) -> dict[str, Any]:
 
 def _prompt(prompt: Prompt) -> dict[str, Any]:
     images = [
-        {"mime": image.mime, "bytes": len(image.data), "sha256": hashlib.sha256(image.data).hexdigest()}
-        for image in prompt.images
+        {"mime": image.mime, "bytes": len(image.data), "sha256": digest}
+        for image, digest in zip(prompt.images, prompt.digests, strict=True)
     ]
     texts = {"name": prompt.name, "text": prompt.text, "system": prompt.system, "expected": prompt.expected}
     return {**texts, "images": images}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from llm_bridge.compare.diff import Piece, word_diff
 from llm_bridge.compare.matrix import Prompt
 from llm_bridge.compare.reports.readable import NONE, count, visible
 from llm_bridge.compare.reports.table import (
@@ -107,8 +108,12 @@ def _asked(prompt: Prompt) -> list[str]:
 
 def _row(models: Sequence[str], row: Row) -> list[str]:
     parts = [f"#### {inline(row.label)}"] if row.label else []
+    first = ""
     for model, result in zip(models, row.cells, strict=True):
         parts += _cell(model, result)
+        if result is not None and result.reply is not None:
+            parts += _differences(first, result.reply.text)
+            first = first or result.reply.text
     if row.preferences:
         parts.append("\n".join(f"- {inline(preferred(preference))}" for preference in row.preferences))
     return parts
@@ -126,6 +131,25 @@ def _cell(model: str, result: CellResult | None) -> list[str]:
         parts.append(_folded(f"Reasoning, {count(len(reply.reasoning))} characters", reply.reasoning))
     text = said(reply)
     return [*parts, fence(text) if text.strip() else "_The answer is empty._"]
+
+
+def _differences(first: str, text: str) -> list[str]:
+    """Where most words are the same: else the marks would tell less than the two answers."""
+    if max(len(first), len(text)) > LONGEST:
+        return []
+    pieces = word_diff(first, text)
+    same = sum(len(piece.right) for piece in pieces if piece.op == "same")
+    if first == text or 2 * same < max(len(first), len(text)):
+        return []
+    return [_folded("What differs from the first answer", "".join(map(_marked, pieces)))]
+
+
+def _marked(piece: Piece) -> str:
+    """As git marks words: [-removed-] and {+added+}."""
+    if piece.op == "same":
+        return piece.right
+    removed = f"[-{piece.left}-]" if piece.left else ""
+    return removed + (f"{{+{piece.right}+}}" if piece.right else "")
 
 
 def _told(result: CellResult) -> str:

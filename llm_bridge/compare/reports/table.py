@@ -19,7 +19,6 @@ from llm_bridge.compare.results import CellResult, Preference, Rank, Results
 from llm_bridge.compare.summary import ModelSummary, summary
 
 __all__ = [
-    "Column",
     "Row",
     "Shown",
     "columns",

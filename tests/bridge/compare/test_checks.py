@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from llm_bridge.compare.checks import KINDS, Rule, check, parse_rules
 from llm_bridge.errors import BadInput, NotInstalled
+from tests.children import children
 
 EVIL = r"regex:^(a+)+$"
 
@@ -60,7 +60,7 @@ async def test_the_result_tells_what_is_wrong() -> None:
     )
     assert await told("not-regex:o+", "foo") == "'oo' matches."
     assert "'a' is a required property" in await told('json:{"required": ["a"]}', "{}")
-    assert (await told('json:{"items": {"type": "integer"}}', '[1, "x"]')).startswith("1: ")
+    assert (await told('json:{"items": {"type": "integer"}}', '[1, "x"]')).startswith("$[1]: ")
 
 
 async def test_rules_are_told_in_their_order() -> None:
@@ -69,27 +69,28 @@ async def test_rules_are_told_in_their_order() -> None:
 
 
 async def test_a_pattern_that_never_ends_is_ended_and_fails() -> None:
-    start = time.monotonic()
+    start, before = time.monotonic(), children()
     (checked,) = await check([Rule.parse(EVIL)], "a" * 40 + "b", deadline=0.5)
-    assert (checked.passed, checked.told) == (False, "It took longer than 0.5 seconds.")
+    assert (checked.passed, checked.told) == (False, "The check took longer than 0.5 seconds.")
     assert time.monotonic() - start < 5
-    assert _children() == []
+    assert children() <= before
 
 
 async def test_the_loop_goes_on_while_a_pattern_runs_and_cancelling_ends_its_process() -> None:
+    before = children()
     checking = asyncio.create_task(check([Rule.parse(EVIL)], "a" * 40 + "b", deadline=60))
     async with asyncio.timeout(10):
-        while not _children():
+        while children() <= before:
             await asyncio.sleep(0.01)
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await checking
-    assert _children() == []
+    assert children() <= before
 
 
 async def test_a_schema_that_never_ends_is_ended() -> None:
     (checked,) = await check([Rule.parse('json:{"pattern": "^(a+)+$"}')], f'"{"a" * 40}b"', deadline=1.5)
-    assert checked.told == "It took longer than 1.5 seconds."
+    assert checked.told == "The check took longer than 1.5 seconds."
 
 
 async def test_a_schema_fetches_nothing() -> None:
@@ -99,8 +100,11 @@ async def test_a_schema_fetches_nothing() -> None:
 
     asked: list[bytes] = []
     async with await asyncio.start_server(note, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        assert await told(f'json:{{"$ref": "http://127.0.0.1:{port}/x"}}', "1") == "It could not be checked."
+        elsewhere = f'"$ref": "http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"'
+        with pytest.raises(BadInput, match="nothing at"):
+            Rule.parse(f"json:{{{elsewhere}}}")
+        long = f'json:{{{elsewhere}, "description": "{"x" * 5000}"}}'
+        assert await told(long, "1") == "The check could not be done."
     assert asked == []
 
 
@@ -122,8 +126,8 @@ async def test_too_long_an_answer_is_not_matched() -> None:
         ("regex:" + "a" * 2001, "too long"),
         ("json:{", "no JSON"),
         ("json:[]", "no object"),
-        ('json:{"type": "thing"}', "schema that is none"),
-        ('json:{"$schema": []}', "schema that is none"),
+        ('json:{"type": "thing"}', "no JSON Schema"),
+        ('json:{"$schema": []}', "no JSON Schema"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(text: str, says: str) -> None:
@@ -154,14 +158,3 @@ def test_a_schema_without_its_package_says_what_to_install(monkeypatch: pytest.M
     with pytest.raises(NotInstalled, match="pip install jsonschema"):
         parse_rules(["json:{}"])
     assert Rule.parse("json")
-
-
-def _children() -> list[str]:
-    """Processes that this one started and that run still."""
-    return (Path("/proc/self/task") / str(_thread()) / "children").read_text().split()
-
-
-def _thread() -> int:
-    import threading
-
-    return threading.main_thread().native_id or 0

@@ -33,6 +33,19 @@ def test_fields_of_the_server_are_json_or_text() -> None:
     assert variant.extra == {"mirostat": 2, "mode": "fast", "on": True, "url": "http://x?a=b"}
 
 
+def test_commas_and_semicolons_inside_of_json_part_nothing() -> None:
+    variants = variants_of('extra.x={"a": 1, "b": "c;d"}, [1, {"e": ","}],"f,g"; seed=1;extra.y=[1,2]')
+    assert [variant.extra["x"] for variant in variants] == [{"a": 1, "b": "c;d"}, [1, {"e": ","}], "f,g"]
+    assert {variant.sampling.seed for variant in variants} == {1}
+    assert variants[0].extra["y"] == [1, 2]
+    assert variants[0].name == 'extra.x={"a": 1, "b": "c;d"}'
+
+
+def test_what_only_begins_like_json_is_text_up_to_the_next_comma() -> None:
+    assert [variant.extra["x"] for variant in variants_of('extra.x={a,[1] b,"c')] == ["{a", "[1] b", '"c']
+    assert [variant.sampling.stop for variant in variants_of("stop=[INST],[[[[")] == [("[INST]",), ("[[[[",)]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

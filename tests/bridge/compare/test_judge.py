@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from llm_bridge.chat import ChatRequest, Reply
+from llm_bridge.chat import ChatRequest, Event, Reply
 from llm_bridge.compare import Folder, Judge, Preference, Prompt, Results, Variant, compare, judge_answers
 from llm_bridge.compare.judge import VERDICT, verdict
-from llm_bridge.errors import BadAnswer, NotInstalled, NotSupported, SchemaMismatch, ServerBusy
+from llm_bridge.errors import BadAnswer, BridgeError, NotInstalled, NotSupported, SchemaMismatch, ServerBusy
 from llm_bridge.messages import Image
+from tests.bridge.chatting import CHAT, answering
 from tests.bridge.compare.models import PROMPTS, TWO, Models, answered
+from tests.bridge.servers import chunk, sse, stream
 
 JUDGE = Judge("judge")
 SEA = answered({"a": ["good answer"], "b": ["bad answer"]}, PROMPTS[:1])
@@ -131,17 +134,27 @@ async def test_a_judge_among_the_models_is_noted() -> None:
     assert judged.notes == ("a judged its own answers too.",)
 
 
-@pytest.mark.parametrize("error", [NotInstalled("No jsonschema."), NotSupported("No schemas.")])
-async def test_without_schemas_the_judge_is_asked_in_words(error: NotInstalled | NotSupported) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [NotInstalled("No jsonschema."), NotSupported("No schemas."), SchemaMismatch("No JSON.", text="Winner: B?")],
+)
+async def test_without_schemas_the_judge_is_asked_in_words(error: BridgeError) -> None:
     models = Models(lambda request: error if request.schema is not None else fair(request))
     assert only(await judge_answers(SEA, models, JUDGE)).winner == "first"
     assert [request.schema is None for request in models.requests] == [False, True, False, True]
     assert len({*models.keys}) == 4
 
 
-async def test_an_answer_that_fits_no_schema_is_read_all_the_same() -> None:
-    models = Models(lambda request: SchemaMismatch("No JSON.", text=f"Winner: {'AB'['good' in shown(request)['B']]}"))
-    assert only(await judge_answers(SEA, models, JUDGE)).winner == "first"
+async def test_a_judge_that_holds_to_no_schema_may_say_it_at_length_in_its_own_words() -> None:
+    verdicts = stream(sse(chunk("I weighed both. " * 50), chunk("**Winner: tie**"), chunk(finish="stop")))
+    async with answering(verdicts) as (server, client):
+
+        async def ask(key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
+            return await client.ask(request)
+
+        judged = await judge_answers(SEA, ask, Judge("m"))
+        assert "response_format" not in server.bodies(CHAT)[-1]
+    assert (only(judged).winner, only(judged).consistent) == ("tie", True)
 
 
 async def test_the_json_of_the_reply_counts_before_its_text() -> None:

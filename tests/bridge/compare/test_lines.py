@@ -1,4 +1,4 @@
-"""A file of JSON lines: many writers at once, a disk that refuses, and waiting to the end of what was begun."""
+"""A file of JSON lines: many writers at once, a disk that refuses, and what a crash leaves."""
 
 from __future__ import annotations
 
@@ -6,38 +6,8 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
-
-from llm_bridge.compare.lines import Lines, to_the_end
-
-
-async def test_who_is_cancelled_waits_for_the_end_of_what_was_begun() -> None:
-    begun, goes_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def work() -> None:
-        begun.set()
-        await goes_on.wait()
-        ended.set()
-
-    waiting = asyncio.create_task(to_the_end(work()))
-    async with asyncio.timeout(5):
-        await begun.wait()
-        waiting.cancel()
-        done, _ = await asyncio.wait([waiting], timeout=0.05)
-        assert not done
-        goes_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-    assert ended.is_set()
-
-
-async def test_what_work_gives_or_raises_is_passed_on() -> None:
-    async def fail() -> None:
-        raise OSError
-
-    assert await to_the_end(asyncio.sleep(0, "given")) == "given"
-    with pytest.raises(OSError):
-        await to_the_end(fail())
+from llm_bridge.compare.disk import lock
+from llm_bridge.compare.lines import Lines
 
 
 async def test_what_the_disk_refused_is_told_to_each_and_written_when_it_can_be(tmp_path: Path) -> None:
@@ -67,3 +37,18 @@ async def test_a_reader_changes_nothing(tmp_path: Path) -> None:
     assert file.read_bytes() == b'1\n{"half'
     await Lines(file).append(2)
     assert [json.loads(line) for line in file.read_bytes().splitlines()] == [1, 2]
+
+
+async def test_a_line_that_another_is_writing_is_waited_for_and_not_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    with file.open("ab") as other:
+        lock(other, wait=True)
+        other.write(b'"in two ')
+        other.flush()
+        appending = asyncio.create_task(Lines(file).append(2))
+        done, _ = await asyncio.wait([appending], timeout=0.05)
+        assert not done
+        other.write(b'halves"\n')
+    async with asyncio.timeout(5):
+        await appending
+    assert Lines(file).read() == (["in two halves", 2], 0)

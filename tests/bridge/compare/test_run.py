@@ -9,9 +9,24 @@ from pathlib import Path
 import pytest
 
 from llm_bridge.chat import ChatRequest, Event, Reply, Text
-from llm_bridge.compare import Cache, Cell, CellResult, Comparison, Folder, Prompt, Rule, compare
-from llm_bridge.errors import ServerBusy
+from llm_bridge.compare import (
+    Cache,
+    Cell,
+    CellResult,
+    Comparison,
+    Folder,
+    Judge,
+    Prompt,
+    Rule,
+    compare,
+    judge_answers,
+)
+from llm_bridge.endpoints import Endpoint
+from llm_bridge.errors import BadInput, ServerBusy
+from llm_bridge.queue import Queue
+from tests.bridge.chatting import CHAT, GOOD
 from tests.bridge.compare.models import PROMPTS, TWO, Models
+from tests.bridge.servers import json_answer, scripted
 
 
 def texts(cells: list[CellResult] | tuple[CellResult, ...]) -> list[str | None]:
@@ -47,6 +62,21 @@ async def test_no_more_cells_run_at_once_than_allowed() -> None:
     await compare(many, models, at_once=3)
     assert models.most_running == 3
     assert len(models.keys) == 20
+
+
+async def test_two_comparisons_that_share_a_queue_lose_no_cell() -> None:
+    async with scripted(CHAT, GOOD) as server:
+        server.on("GET /v1/models", json_answer({"data": [{"id": "m"}]}))
+        async with Queue.open([Endpoint("box", server.url, kind="openai", slots=8)]) as queue:
+
+            async def ask(key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
+                return await queue.ask(request, on_event)
+
+            names = [[f"{which} {number}" for number in range(600)] for which in ("one", "two")]
+            both = [Comparison(("m",), tuple(Prompt(name, name) for name in these)) for these in names]
+            async with asyncio.timeout(60):
+                found = await asyncio.gather(*(compare(comparison, ask) for comparison in both))
+    assert [str(result.failure) for results in found for result in results.cells if result.failure] == []
 
 
 async def test_events_are_told_while_a_cell_runs_and_its_result_last() -> None:
@@ -162,6 +192,45 @@ async def test_a_fault_of_the_caller_is_raised_as_it_is_and_stops_the_others() -
     assert stopped == ["a", "a"]
 
 
+async def test_a_folder_is_held_by_one_run_and_free_when_it_has_ended(tmp_path: Path) -> None:
+    started, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def ask(key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
+        started.set()
+        await goes_on.wait()
+        return Reply(request.model)
+
+    first = asyncio.create_task(compare(TWO, ask, folder=Folder(tmp_path)))
+    async with asyncio.timeout(5):
+        await started.wait()
+        models = Models()
+        with pytest.raises(BadInput, match="Another run writes to this folder"):
+            await compare(TWO, models, folder=Folder(tmp_path))
+        with pytest.raises(BadInput, match="Another run"):
+            await judge_answers(await Folder(tmp_path).read(), models, Judge("judge"), folder=Folder(tmp_path))
+        goes_on.set()
+        assert (await first).complete
+        assert (await compare(TWO, models, folder=Folder(tmp_path))).complete
+    assert models.keys == []
+
+
+async def test_a_folder_is_free_after_a_run_that_was_cancelled(tmp_path: Path) -> None:
+    started = asyncio.Event()
+
+    async def ask(key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    run = asyncio.create_task(compare(TWO, ask, folder=Folder(tmp_path)))
+    async with asyncio.timeout(5):
+        await started.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert (await compare(TWO, Models(), folder=Folder(tmp_path))).complete
+
+
 class TestChecks:
     async def test_they_are_made_for_answers_and_kept(self, tmp_path: Path) -> None:
         rules = [Rule.parse("contains:sea"), Rule.parse(r"regex:^a")]
@@ -200,3 +269,19 @@ class TestCache:
         models = Models()
         await compare(TWO, models, cache=Cache(tmp_path))
         assert len(models.keys) == 4
+
+
+async def test_servers_get_their_cells_at_the_same_time_and_models_one_after_the_other() -> None:
+    asked: list[str] = []
+
+    async def ask(key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
+        asked.append(request.model)
+        await asyncio.sleep(0.001)
+        return Reply("x")
+
+    prompts = tuple(Prompt(str(number), str(number)) for number in range(10))
+    await compare(Comparison(("one/a", "one/b", "two/c"), prompts), ask, at_once=2)
+
+    assert {model.partition("/")[0] for model in asked[:4]} == {"one", "two"}
+    on_one = [model for model in asked if model.startswith("one/")]
+    assert on_one == ["one/a"] * 10 + ["one/b"] * 10

@@ -207,6 +207,13 @@ async def test_a_server_of_one_model_keeps_it() -> None:
         assert (await client.find("tiny-think")).state is State.SLEEPING
 
 
+async def test_a_model_has_the_names_that_it_was_given_as_well() -> None:
+    async with served(llama_single) as (script, client):
+        script.on("GET /v1/models", json_answer({"data": [{"id": "tiny-think", "aliases": ["tiny", "thinker"]}]}))
+        (model,) = await client.models()
+    assert model.aliases == ("tiny", "thinker")
+
+
 async def test_a_model_that_sees_says_so() -> None:
     async with served(llama_single) as (script, client):
         seeing = {"vision": True, "video": False, "audio": False}

@@ -24,6 +24,15 @@ async def test_it_lists_what_is_configured_with_what_runs() -> None:
     assert (ranker.chats, coder.chats) == (False, True)
     assert (seer.state, seer.vision, seer.expires) == (State.LOADED, True, 300.0)
     assert coder.expires is None
+    assert (coder.aliases, far.aliases) == (("code",), ())
+
+
+async def test_aliases_in_its_list_are_no_models_of_their_own() -> None:
+    async with served(llama_swap) as (script, client):
+        own = {"id": "coder", "meta": {"llamaswap": {"type": "model", "aliases": ["code"]}}}
+        alias = {"id": "code", "meta": {"llamaswap": {"type": "alias", "modelID": "coder"}}}
+        script.on("GET /v1/models", json_answer({"data": [own, alias]}))
+        assert [model.id for model in await client.models()] == ["coder"]
 
 
 @pytest.mark.parametrize(

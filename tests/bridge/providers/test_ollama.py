@@ -42,6 +42,7 @@ async def test_a_newer_server_lists_what_its_models_can_do() -> None:
         reasoning=True,
         parameters="8.0B",
         quantization="Q4_K_M",
+        aliases=gemma.aliases,
     )
     assert (embedding.chats, embedding.tools) == (False, False)
     assert (cloud.state, cloud.reasoning) == (None, True)

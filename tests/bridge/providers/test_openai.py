@@ -17,7 +17,7 @@ async def test_a_list_says_what_it_says_and_no_more() -> None:
     async with served(openai) as (script, client):
         mini, embedding = await client.models()
         assert (mini.id, mini.state, mini.window, mini.vision, mini.tools) == ("gpt-5-mini", None, None, None, None)
-        assert embedding.id == "text-embedding-3-small"
+        assert (embedding.id, embedding.chats, mini.chats) == ("text-embedding-3-small", False, True)
         script.on("GET /v1/models", json_answer(recorded("openai", "models_with_windows")))
         (large,) = await client.models()
     assert (large.id, large.max_context) == ("meta-llama/llama-3.3-70b-instruct", 131072)

@@ -96,6 +96,27 @@ async def test_a_server_that_wants_a_key_is_found_with_that_as_its_problem() -> 
     assert (unknown.kind, unknown.title, unknown.problem, unknown.models) == (None, "A server", "It wants a key.", ())
 
 
+async def test_what_refuses_everything_is_no_llm_server_unless_an_api_wants_a_key() -> None:
+    def refuses(script: Script, status: int, **headers: str) -> None:
+        for page in ("/running", "/openapi.json", "/props", "/v1/models", "/"):
+            script.on(
+                f"GET {page}", Answer((), status, {name.replace("_", "-"): told for name, told in headers.items()})
+            )
+
+    def air_play(script: Script) -> None:
+        refuses(script, 403)
+
+    def router(script: Script) -> None:
+        refuses(script, 401, WWW_Authenticate="Basic")
+
+    def api(script: Script) -> None:
+        refuses(script, 401, WWW_Authenticate="Bearer")
+
+    async with _all(air_play, router, api) as scripts:
+        (found,) = await scan([_port(script) for script in scripts])
+    assert (found.url, found.problem) == (scripts[2].url, "It wants a key.")
+
+
 async def test_one_that_does_not_list_its_models_in_time_is_found_all_the_same() -> None:
     def slow(script: Script) -> None:
         vllm(script)

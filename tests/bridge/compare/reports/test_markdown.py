@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from llm_bridge.chat import Reply
+from llm_bridge.compare import CellResult, Comparison, Prompt, Results
 from llm_bridge.compare.reports import markdown, models_table
 from llm_bridge.compare.reports.markdown import LONGEST, fence, inline
 from llm_bridge.compare.reports.readable import visible
@@ -117,6 +119,22 @@ def test_a_very_long_answer_is_cut_and_the_cut_is_told() -> None:
     text = markdown(answered(("word " * 200_000,), ("alpha",)))
     assert f"_The first {LONGEST:,} of 1,000,000 characters._" in text
     assert len(text) < 2 * LONGEST
+
+
+def test_answers_that_are_mostly_the_same_say_where_they_differ_from_the_first() -> None:
+    answers = (
+        "The sea is blue. ``` [x]",
+        "The sky is blue. ``` [x]",
+        "Nothing like it at all",
+        "The sea is blue. ``` [x]",
+    )
+    matrix = Comparison(("a", "b", "c", "d"), (Prompt("p", "?"),))
+    cells = [CellResult(cell, Reply(text)) for cell, text in zip(matrix.cells, answers, strict=True)]
+    text = markdown(Results(matrix, cells))
+    assert text.count("What differs from the first answer") == 1
+    fenced = [token.content for token in parsed(text) if token.type == "fence"]
+    assert fenced[3] == "The [-sea -]{+sky +}is blue. ``` [x]\n"
+    assert text.index("What differs") < text.index("**c**")
 
 
 def test_the_table_of_models_stands_alone() -> None:

@@ -57,11 +57,12 @@ def test_controls_are_shown_and_line_breaks_become_line_feeds() -> None:
     assert whole("a\x00\ud800") == "a\x00\ufffd"
 
 
-def test_the_client_measures_before_the_server_does_and_nothing_unknown_is_a_number() -> None:
+def test_speed_is_told_by_the_server_before_the_client_and_nothing_unknown_is_a_number() -> None:
     told = Reply(
         "four", "abc", timings=Timings(load=2.0, tokens_per_second=50.0), metrics=Metrics(tokens_per_second=40.0)
     )
-    assert measures(told) == Measures(tokens_per_second=40.0, characters=4, reasoning_characters=3, load=2.0)
+    assert measures(told) == Measures(tokens_per_second=50.0, characters=4, reasoning_characters=3, load=2.0)
+    assert measures(Reply(metrics=Metrics(tokens_per_second=40.0))).tokens_per_second == 40.0
     assert measures(None) == Measures()
     assert measures(Reply(metrics=Metrics(ttft=float("inf")))).ttft is None
 
