@@ -12,8 +12,8 @@ from enum import StrEnum
 from importlib import metadata
 from typing import Any
 
-from comfy_mcp.backends import ComfyUIBackend, LLMBackend
-from comfy_mcp.errors import BackendError, SettingsError, WorkbenchError
+from comfy_mcp.backends import ComfyUIBackend, LLMBackend, Member
+from comfy_mcp.errors import BackendError, BackendUnavailable, SettingsError, WorkbenchError
 from comfy_mcp.jobs import JobRequest
 from comfy_mcp.settings import Settings, is_loopback, settings_file
 from comfy_mcp.workbench import Workbench
@@ -55,7 +55,7 @@ async def examine(settings: Settings) -> AsyncGenerator[Finding]:
                     yield _version(member.name, await member.backend.client.system_stats())
                     info = info or await member.backend.object_info()
                 except BackendError as failure:
-                    yield Finding(member.name, Verdict.BAD, str(failure))
+                    yield _down(member, failure)
             elif isinstance(member.backend, LLMBackend):
                 yield await _llm_server(member.name, member.backend)
         for name, mode in (await workbench.store.modes()).items():
@@ -104,6 +104,13 @@ def _version(name: str, stats: dict[str, Any]) -> Finding:
         least = ".".join(map(str, LEAST_COMFYUI))
         return Finding(name, Verdict.BAD, f"ComfyUI {version or 'of unknown version'} is too old: update to {least}.")
     return Finding(name, Verdict.OK, f"ComfyUI {version} answers.")
+
+
+def _down(member: Member, failure: BackendError) -> Finding:
+    if member.config.assumed and isinstance(failure, BackendUnavailable):
+        told = f"None answers at {member.config.url}: there are texts, no pictures. WORKBENCH_COMFYUI_URL names one."
+        return Finding(member.name, Verdict.NOTE, told)
+    return Finding(member.name, Verdict.BAD, str(failure))
 
 
 async def _llm_server(name: str, backend: LLMBackend) -> Finding:

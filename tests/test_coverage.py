@@ -19,6 +19,7 @@ TESTS = (
     "tests/bridge/test_scheduling.py",
     "tests/bridge/test_forecast.py",
     "tests/store/test_contract.py",
+    "tests/store/test_listing.py",
     "tests/store/test_queueing.py",
     "tests/dispatch/test_breaker.py",
 )

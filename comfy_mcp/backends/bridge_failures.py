@@ -31,7 +31,7 @@ FAILURES: dict[type[bridge.BridgeError], type[WorkbenchError]] = {
     bridge.ServerUnavailable: BackendUnavailable,
     bridge.ServerBusy: BackendUnavailable,
     bridge.ServerLost: BackendUnavailable,
-    bridge.KeyRefused: BackendUnavailable,
+    bridge.KeyRefused: BackendError,
     bridge.RequestRefused: WorkflowRejected,
     bridge.LoadFailed: OutOfMemory,
     bridge.TimedOut: TimedOut,

@@ -16,7 +16,8 @@ __all__ = ["Backend", "BackendConfig"]
 class BackendConfig:
     """A backend as a person set it up. ``card`` names what it computes on; backends of one card take turns.
 
-    ``authorization`` is sent to it and to no other. ``endpoint`` tells of an LLM server; a ComfyUI has none.
+    ``authorization`` is sent to it and to no other. ``endpoint`` tells of an LLM server; a ComfyUI has none. One that
+    nobody named is ``assumed``: that it is not there is no news.
     """
 
     name: str
@@ -26,6 +27,7 @@ class BackendConfig:
     card: str = ""
     authorization: str | None = field(default=None, repr=False)
     endpoint: Endpoint | None = None
+    assumed: bool = False
 
     def reached_as(self, other: BackendConfig) -> bool:
         """Whether a connection to ``other`` is one to this."""

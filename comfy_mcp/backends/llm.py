@@ -13,10 +13,21 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import anyio
 
 from comfy_mcp.backends.bridge_failures import translated
-from comfy_mcp.errors import BackendLost, Interrupted, TimedOut
+from comfy_mcp.errors import BackendLost, BackendUnavailable, Interrupted, OutputUnreadable, SettingsError, TimedOut
 from comfy_mcp.jobs import Progress, Result, Run
 from comfy_mcp.texts import outputs_of, request_of
-from llm_bridge.chat import ChatRequest, Done, Event, Loading, Prompting, Reasoning, Reply, Text
+from llm_bridge.chat import (
+    ChatRequest,
+    Done,
+    Event,
+    Loading,
+    Prompting,
+    Reasoning,
+    Reply,
+    Restarted,
+    Text,
+    ToolCallPiece,
+)
 from llm_bridge.client import Client
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BridgeError
@@ -25,12 +36,14 @@ from llm_bridge.providers import Model
 from llm_bridge.speeds import Speeds
 from llm_bridge.transport import Timeouts
 
-__all__ = ["LLMBackend"]
+__all__ = ["LLMBackend", "UnusableLLM"]
 
 _FRESH_SECONDS = 30.0
 _TOLD_SECONDS = 0.1
 _MOST_TEXT = 20_000
 """Letters of a growing answer that are shown while it grows; the end is what people watch."""
+_MOST_ANSWER = 4_000_000
+"""Letters of an answer, thoughts and calls included: a model that goes round in circles fills no disk."""
 
 
 class LLMBackend:
@@ -48,8 +61,10 @@ class LLMBackend:
     async def open(cls, endpoint: Endpoint, *, timeouts: Timeouts | None = None) -> AsyncGenerator[LLMBackend]:
         """Make the connection pool; nothing is sent yet. Raises SettingsError when its key is missing."""
         async with AsyncExitStack() as stack:
-            with _ours():
+            try:
                 client = await stack.enter_async_context(Client.open(endpoint, timeouts=timeouts))
+            except BridgeError as failure:
+                raise SettingsError(failure.message, hint=failure.hint) from failure
             yield cls(client)
 
     async def models(self, *, fresh: bool = False) -> Sequence[Model]:
@@ -120,14 +135,41 @@ class LLMBackend:
             await self._loader.unload_all()
 
 
+class UnusableLLM(LLMBackend):
+    """An LLM server that is set up in a way that cannot work, such as without its key: it only says why."""
+
+    def __init__(self, failure: SettingsError) -> None:
+        self.failure = BackendUnavailable(failure.message, hint=failure.hint)
+        self._running = {}
+
+    async def models(self, *, fresh: bool = False) -> Sequence[Model]:
+        raise self.failure
+
+    @property
+    def known(self) -> Sequence[Model]:
+        return ()
+
+    async def refresh(self) -> bool:
+        raise self.failure
+
+    def offers(self, names: frozenset[str]) -> frozenset[str]:
+        return frozenset()
+
+    async def run(self, run: Run, on_progress: Callable[[Progress], None]) -> Result:
+        raise self.failure
+
+    async def unload(self) -> None:
+        """It holds nothing of ours."""
+
+
 class _Told:
-    """The progress of one answer, told at most ten times a second."""
+    """The progress of one answer, told at most ten times a second. Raises OutputUnreadable when it has no end."""
 
     def __init__(self, request: ChatRequest, on_progress: Callable[[Progress], None]) -> None:
         self._most = request.sampling.max_tokens or 0
         self._on_progress = on_progress
         self._text = list[str]()
-        self._pieces, self._next = 0, 0.0
+        self._pieces, self._letters, self._next = 0, 0, 0.0
 
     def see(self, event: Event) -> None:
         match event:
@@ -137,14 +179,26 @@ class _Told:
                 self._tell("prompt", done or 0, total or 0)
             case Text(text):
                 self._grow(text)
-            case Reasoning():
-                self._grow("")
+            case Reasoning(thought):
+                self._grow("", len(thought))
+            case ToolCallPiece():
+                self._grow("", len(event.arguments))
+            case Restarted():
+                self._text.clear()
+                self._pieces = self._letters = 0
+                self._tell("text", 0, self._most)
             case Done():
                 self._tell("text", self._pieces, self._most)
             case _:
                 pass
 
-    def _grow(self, text: str) -> None:
+    def _grow(self, text: str, unseen: int = 0) -> None:
+        self._letters += len(text) + unseen
+        if self._letters > _MOST_ANSWER:
+            raise OutputUnreadable(
+                f"The answer is longer than {_MOST_ANSWER} characters and was stopped.",
+                hint="Set max_tokens, or choose another model: this one may go round in circles.",
+            )
         self._text.append(text)
         self._pieces += 1
         if time.monotonic() >= self._next:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Self
 
 import anyio
@@ -17,8 +17,9 @@ from anyio.abc import TaskGroup, TaskStatus
 from comfy_mcp.backends.breaker import Circuit
 from comfy_mcp.backends.comfyui import ComfyUIBackend
 from comfy_mcp.backends.interface import Backend, BackendConfig
+from comfy_mcp.backends.llm import UnusableLLM
 from comfy_mcp.backends.member import Member
-from comfy_mcp.errors import BackendError, BackendUnavailable, DatabaseUnavailable, WorkbenchError
+from comfy_mcp.errors import BackendError, BackendUnavailable, DatabaseUnavailable, SettingsError, WorkbenchError
 from comfy_mcp.store import Mode
 from comfy_mcp.tasks import background
 from comfy_mcp.workflows import ObjectInfo
@@ -214,9 +215,11 @@ class Pool:
         return True
 
     async def _live(self, config: BackendConfig, *, task_status: TaskStatus[None]) -> None:
-        async with self._open_backend(config) as backend:
+        async with self._opened(config) as backend:
             mode, asked = self._modes.get(config.name, Mode.ACTIVE), self._on_freed is not None
             member = self._members[config.name] = Member(config, backend, mode=mode, asked=asked)
+            if isinstance(backend, UnusableLLM):
+                member.breaker.unreachable(backend.failure)
             self._alive.append(member)
             task_status.started()
             while not (member.leaving and member.running == 0):
@@ -228,6 +231,17 @@ class Pool:
             self._alive.remove(member)
             if self._members.get(config.name) is member:
                 del self._members[config.name]
+
+    @asynccontextmanager
+    async def _opened(self, config: BackendConfig) -> AsyncGenerator[Backend]:
+        """The backend; one that is set up wrongly stays in sight and says so, until the settings are others."""
+        async with AsyncExitStack() as stack:
+            try:
+                backend = await stack.enter_async_context(self._open_backend(config))
+            except SettingsError as failure:
+                log.warning("%s cannot be used: %s", config.name, failure)
+                backend = UnusableLLM(failure)
+            yield backend
 
     def _patience(self, member: Member) -> float:
         due = member.breaker.seconds_to_probe
@@ -251,7 +265,8 @@ class Pool:
             log.exception("Of the card of %s it is not recorded that it is free.", member.name)
         except WorkbenchError as failure:
             if str(failure) != str(member.breaker.failure):
-                log.warning("%s cannot be used: %s", member.name, failure)
+                level = logging.INFO if member.config.assumed else logging.WARNING
+                log.log(level, "%s cannot be used: %s", member.name, failure)
             member.breaker.unreachable(failure)
         except Exception:
             log.exception("%s answers nonsense.", member.name)

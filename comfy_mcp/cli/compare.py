@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,20 +19,15 @@ from rich.text import Text
 from comfy_mcp.cli.llm.servers import endpoints, in_our_words
 from comfy_mcp.settings import LLMServerSettings, Settings, load_settings
 from comfy_mcp.workbench import Workbench
-from comfy_mcp.workbench.comparisons import AT_ONCE
-from llm_bridge.chat import ChatRequest, Event, Reply
+from comfy_mcp.workbench.comparisons import Making
+from llm_bridge.chat import Event
 from llm_bridge.compare import (
-    Ask,
-    Cache,
     Cell,
     CellResult,
     Comparison,
     Folder,
     Judge,
     Results,
-    Rule,
-    compare,
-    judge_answers,
     parse_rules,
     read_prompts,
     variants_of,
@@ -82,7 +76,8 @@ def command(
     with in_our_words():
         asked = [replace(prompt, system=prompt.system or system) for prompt in read_prompts(prompts)]
         comparison = Comparison(_names(models), tuple(asked), variants_of(parameters), repeats)
-        run = _Run(comparison, out, parse_rules(checks), Judge(judge, criteria) if judge else None, fresh)
+        parse_rules(checks)
+        run = _Run(comparison, out, checks, Judge(judge, criteria) if judge else None, fresh)
         try:
             results = anyio.run(run.results)
         except KeyboardInterrupt:
@@ -112,51 +107,31 @@ def _names(models: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in models.split(",") if name.strip())
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Run:
     """One call of the command."""
 
     comparison: Comparison
     out: Path
-    checks: tuple[Rule, ...]
+    checks: tuple[str, ...]
     judge: Judge | None
     fresh: bool
-    jobs: set[str] = field(default_factory=set[str])
 
     async def results(self) -> Results:
         async with Workbench.open(await _with_servers(load_settings())) as workbench:
+            comparison, judge = await workbench.comparisons.resolved(self.comparison, self.judge)
+            folder = Folder(self.out)
+            await folder.begin(comparison)
+            run = await to_thread.run_sync(_run_id, self.out)
+            making = Making(comparison, folder, run, checks=self.checks, judge=judge, fresh=self.fresh)
             try:
-                return await self._made(workbench)
+                with _Bar(len(comparison)) as bar:
+                    return await workbench.comparisons.made(making, bar.see, bar.judging)
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_SECONDS):
-                    await workbench.chats.cancel(self.jobs)
+                    await workbench.chats.cancel(f"{run}-")
                     await workbench.stopped(_CANCEL_SECONDS)
                 raise
-
-    async def _made(self, workbench: Workbench) -> Results:
-        named = workbench.chats.named
-        comparison = replace(self.comparison, models=tuple(await named(self.comparison.models)))
-        cache = None if self.fresh else Cache(workbench.settings.data / "answers")
-        folder = Folder(self.out)
-        await folder.begin(comparison)
-        ask = await self._ask(workbench)
-        with _Bar(len(comparison)) as bar:
-            results = await compare(
-                comparison, ask, checks=self.checks, folder=folder, cache=cache, at_once=AT_ONCE, on_change=bar.see
-            )
-            if self.judge is not None:
-                bar.judging()
-                judge = replace(self.judge, model=(await named([self.judge.model]))[0])
-                results = await judge_answers(results, ask, judge, folder=folder, at_once=AT_ONCE)
-        return results
-
-    async def _ask(self, workbench: Workbench) -> Ask:
-        run = await to_thread.run_sync(_run_id, self.out)
-
-        async def ask(key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
-            return await workbench.chats.ask(f"{run}-{key}", request, on_event, on_job=self.jobs.add)
-
-        return ask
 
 
 def _run_id(out: Path) -> str:
@@ -200,5 +175,5 @@ class _Bar:
             self._progress.advance(self._task)
         self._progress.update(self._task, description=cell.model)
 
-    def judging(self) -> None:
+    async def judging(self) -> None:
         self._progress.update(self._task, description="judging")

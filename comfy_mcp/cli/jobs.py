@@ -61,7 +61,7 @@ async def _show(once: bool, limit: int) -> None:
 async def _jobs(workbench: Workbench, limit: int) -> Sequence[Job]:
     """What runs and waits first; what ended last fills the rest."""
     active = await workbench.active(limit=limit)
-    ended = [job for job in await workbench.jobs(limit=limit) if job.state.terminal]
+    ended = [job for job in await workbench.jobs(limit=limit, cells=False) if job.state.terminal]
     return [*active, *ended][:limit]
 
 

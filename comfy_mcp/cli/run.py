@@ -24,7 +24,7 @@ __all__ = ["command"]
 @click.argument("template")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A parameter; a picture is a file.")
 @click.option("--style", help="A style preset.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to save the picture.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to save the picture or the text.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 def command(template: str, assignments: tuple[str, ...], style: str | None, out: Path | None, as_json: bool) -> None:
     """Make one picture with TEMPLATE. A value that is refused is named on stderr, with exit status 2."""
@@ -49,15 +49,17 @@ async def _run(template: str, values: dict[str, Any], style: str | None, out: Pa
         job = await _finished(workbench, job)
         saved = await _save(workbench, job, out, as_json)
         if as_json:
+            await _write(job, out)
             click.echo(_as_json(job, saved))
         elif job.state is JobState.SUCCEEDED:
             for warning in job.warnings:
                 click.echo(f"note: {warning}", err=True)
             for path in saved:
                 click.echo(str(path))
-            for output in job.outputs:
-                if output.kind == "text":
-                    click.echo(str(output.value))
+            if written := await _write(job, out):
+                click.echo(str(written))
+            else:
+                click.echo("".join(f"{text}\n" for text in _texts(job)), nl=False)
         return job
 
 
@@ -110,6 +112,18 @@ async def _save(workbench: Workbench, job: Job, out: Path | None, as_json: bool)
         await anyio.Path(path).write_bytes(await workbench.read(asset))
         saved.append(path)
     return saved
+
+
+async def _write(job: Job, out: Path | None) -> Path | None:
+    """Write the text of a job that made nothing else to ``out``; where it is, if it is."""
+    if out is None or job.assets or not (texts := _texts(job)):
+        return None
+    await anyio.Path(out).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return out
+
+
+def _texts(job: Job) -> list[str]:
+    return [str(output.value) for output in job.outputs if output.kind == "text"]
 
 
 def _as_json(job: Job, saved: list[Path]) -> str:

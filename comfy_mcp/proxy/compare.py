@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sse_starlette import EventSourceResponse
 
@@ -33,6 +33,7 @@ _REPORTS: dict[str, tuple[str, Callable[[Results], str | bytes]]] = {
     "html": ("text/html; charset=utf-8", page),
     "png": ("image/png", picture),
 }
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 Format = Literal["md", "csv", "json", "html", "png"]
 
 
@@ -127,13 +128,14 @@ def add_compare(api: APIRouter, workbench: Workbench) -> None:
 
 def _add_comparisons(api: APIRouter, workbench: Workbench) -> None:
     @api.post("/compare", status_code=202, openapi_extra=described_body(ComparisonValues))
-    async def start(request: Request, response: Response) -> ComparisonOut:
-        """Compare text models: each cell is a job in the queue. It is on disk before the answer."""
+    async def start(request: Request, response: Response, key: Key = None) -> ComparisonOut:
+        """Compare text models: each cell is a job in the queue. It is on disk before the answer; the same
+        Idempotency-Key never makes a second one."""
         asked = read_json(await request.body())
         if not isinstance(asked, dict):
             raise BadRequest("The body is no object.", hint='Send {"models": […], "prompts": […]} as JSON.')
         values = comparison_values(cast("dict[str, Any]", asked))
-        plan = await workbench.comparisons.start_from(values, _OWNER)
+        plan = await workbench.comparisons.start_from(values, _OWNER, key)
         response.headers["Location"] = f"/api/v1/compare/{plan.id}"
         return ComparisonOut.of(plan)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -32,7 +32,8 @@ from comfy_mcp.proxy.models import (
 from comfy_mcp.store import Mode
 from comfy_mcp.strict_json import read_json
 from comfy_mcp.workbench import Workbench
-from comfy_mcp.workflows import describe
+from comfy_mcp.workbench.chat_values import CHAT_LISTED
+from comfy_mcp.workbench.refusals import plainly
 
 __all__ = ["router"]
 
@@ -43,16 +44,21 @@ _FAILURES: dict[int | str, dict[str, Any]] = {
 }
 _MODES: dict[str, Mode] = {"pause": Mode.PAUSED, "drain": Mode.DRAINING, "resume": Mode.ACTIVE}
 Order = Literal["pause", "drain", "resume"]
-Shown = Callable[[Job], JobOut]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+
+
+class Shown(Protocol):
+    """A job as it is answered; ``listed`` among others."""
+
+    def __call__(self, job: Job, *, listed: bool = False) -> JobOut: ...
 
 
 def router(workbench: Workbench, links: Links) -> APIRouter:
     """The routes over one workbench."""
     api = APIRouter(prefix="/api/v1", responses=_FAILURES)
 
-    def shown(job: Job) -> JobOut:
-        return JobOut.of(job, [links.path(asset) for asset in job.assets])
+    def shown(job: Job, *, listed: bool = False) -> JobOut:
+        return JobOut.of(job, [links.path(asset) for asset in job.assets], listed=listed)
 
     _add_templates(api, workbench)
     _add_jobs(api, workbench, shown)
@@ -68,19 +74,21 @@ def _add_templates(api: APIRouter, workbench: Workbench) -> None:
     async def templates() -> TemplatesOut:
         """Everything that can be made, and the styles."""
         catalogue = workbench.catalogue
+        chat = [TemplateOut(**CHAT_LISTED)] if workbench.settings.all_llm_servers else []
         return TemplatesOut(
             templates=[
                 TemplateOut(id=name, title=template.title, description=template.description)
                 for name, template in catalogue.templates.items()
-            ],
+            ]
+            + chat,
             styles=[{"id": name, "title": style.title} for name, style in catalogue.styles.items()],
             problems=[str(diagnostic) for diagnostic in catalogue.diagnostics],
         )
 
     @api.get("/templates/{template}")
     async def template(template: str) -> dict[str, Any]:
-        """The parameters of one template with labels, ranges and the choices that ComfyUI offers now."""
-        return describe(workbench.catalogue.get(template), object_info=await workbench.object_info())
+        """The parameters of one template with labels, ranges and the choices that there are now."""
+        return await workbench.describe(template, fresh=True)
 
 
 def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
@@ -94,14 +102,16 @@ def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
 
     @api.get("/jobs")
     async def jobs(limit: Annotated[int, Query(ge=1, le=200)] = 50, before: str | None = None) -> JobsOut:
-        """The newest jobs."""
-        found = await workbench.jobs(_OWNER, limit=limit, before=before)
-        return JobsOut(jobs=[shown(job) for job in found], next=found[-1].id if len(found) == limit else None)
+        """The newest jobs, without those that ended of a comparison; `/compare` has their answers."""
+        found = await workbench.jobs(_OWNER, limit=limit, before=before, cells=False)
+        listed = [shown(job, listed=True) for job in found]
+        return JobsOut(jobs=listed, next=found[-1].id if len(found) == limit else None)
 
     @api.get("/queue")
     async def queue(limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> JobsOut:
         """What runs, then what waits in the order of arrival, each with its place."""
-        return JobsOut(jobs=[shown(job) for job in await workbench.active(_OWNER, limit=limit)], next=None)
+        found = await workbench.active(_OWNER, limit=limit)
+        return JobsOut(jobs=[shown(job, listed=True) for job in found], next=None)
 
     @api.get("/jobs/{job}")
     async def job(job: str) -> JobOut:
@@ -167,11 +177,8 @@ def _job_in(body: bytes) -> JobIn:
     try:
         return JobIn.model_validate(read_json(body))
     except ValidationError as failure:
-        first = failure.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BadRequest(
-            f"{where}: {first['msg']}.", hint='Send {"template": …, "values": {…}, "style": …} as JSON.'
-        ) from None
+        hint = 'Send {"template": …, "values": {…}, "style": …} as JSON.'
+        raise BadRequest(plainly(failure), hint=hint) from None
 
 
 def _request(asked: JobIn) -> JobRequest:

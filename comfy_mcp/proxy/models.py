@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, cast
@@ -25,6 +26,9 @@ __all__ = [
     "TemplatesOut",
     "described_body",
 ]
+
+_MOST_LISTED = 500
+"""Letters of a text in a list."""
 
 _JOB = "3f0c1c6e8f4b4d0b9a52f2f4f3a0d9c1"
 
@@ -78,7 +82,8 @@ class JobIn(BaseModel):
 class ProgressOut(BaseModel):
     """``fraction`` is 0..1 over the whole workflow; ``value`` of ``maximum`` are the steps of the node at work.
 
-    Of a chat, ``node`` is loading, prompt, reasoning or text, ``value`` counts tokens, ``text`` is what there is yet.
+    Of a chat, ``node`` is loading, prompt, reasoning or text, ``value`` counts the pieces of the answer (of the
+    prompt that is read, its tokens), ``text`` is what there is yet, in lists its last 500 characters.
     """
 
     fraction: float
@@ -113,15 +118,25 @@ class AssetOut(BaseModel):
 
 
 class OutputOut(BaseModel):
-    """Text or data that a node reported."""
+    """Text or data that a node reported. In lists a text is ``cut`` after 500 characters, and longer data is null."""
 
     node: str
     kind: str
     value: Any
+    cut: bool = False
 
     @classmethod
     def of(cls, output: Output) -> OutputOut:
         return cls(node=output.node, kind=output.kind, value=output.value)
+
+    @classmethod
+    def short(cls, output: Output) -> OutputOut:
+        """As it stands in a list."""
+        told = output.value if isinstance(output.value, str) else json.dumps(output.value)
+        if len(told) <= _MOST_LISTED:
+            return cls.of(output)
+        start = told[:_MOST_LISTED] if isinstance(output.value, str) else None
+        return cls(node=output.node, kind=output.kind, value=start, cut=True)
 
 
 class ErrorOut(BaseModel):
@@ -172,7 +187,8 @@ class JobOut(BaseModel):
     finished: datetime | None
 
     @classmethod
-    def of(cls, job: Job, urls: list[str]) -> JobOut:
+    def of(cls, job: Job, urls: list[str], *, listed: bool = False) -> JobOut:
+        """``listed``: among others, without long texts."""
         at = job.progress
         return cls(
             id=job.id,
@@ -185,10 +201,10 @@ class JobOut(BaseModel):
                 value=at.value,
                 maximum=at.maximum,
                 node=at.node,
-                text=at.text,
+                text=at.text[-_MOST_LISTED:] if listed else at.text,
             ),
             assets=[AssetOut.of(asset, url) for asset, url in zip(job.assets, urls, strict=True)],
-            outputs=[OutputOut.of(output) for output in job.outputs],
+            outputs=[OutputOut.short(output) if listed else OutputOut.of(output) for output in job.outputs],
             warnings=list(job.warnings),
             error=ErrorOut.of(job.error) if job.error else None,
             priority=job.priority,
@@ -204,7 +220,7 @@ class JobOut(BaseModel):
 
 
 class JobsOut(BaseModel):
-    """Newest first; ask again with ``before`` = ``next`` for older ones."""
+    """Newest first; ask again with ``before`` = ``next`` for older ones. Long texts are cut; one job alone has all."""
 
     jobs: list[JobOut]
     next: str | None

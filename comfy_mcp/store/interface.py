@@ -52,7 +52,8 @@ class NewJob:
     """A job as it is accepted: validated and bound, so that it runs as accepted even if its template changes.
 
     ``priority`` is -10 to 10. ``model`` is what must be loaded for it, ``needs`` what a backend must have.
-    ``expires_in`` is seconds until it is given up when nobody could start it, None for never.
+    ``expires_in`` is seconds until it is given up when nobody could start it, None for never. ``turn`` is who takes
+    turns with others, "" for the owner: what somebody asks for by the hundred shall not stand before what they ask now.
     """
 
     owner: str
@@ -64,6 +65,7 @@ class NewJob:
     model: str = ""
     needs: frozenset[str] = frozenset()
     expires_in: float | None = None
+    turn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +157,11 @@ class JobStore(Protocol):
         """The job. Raises NotFound, also when it is somebody else's; ``owner`` None sees all."""
         ...
 
-    async def list(self, owner: str | None = None, *, limit: int = 50, before: str | None = None) -> Sequence[Job]:
-        """The newest jobs first; ``before`` is the id of the last job of the page before."""
+    async def list(
+        self, owner: str | None = None, *, limit: int = 50, before: str | None = None, cells: bool = True
+    ) -> Sequence[Job]:
+        """The newest jobs first; ``before`` is the id of the last job of the page before. Without ``cells``, the jobs
+        that ended and took turns apart from their owner (`NewJob.turn`) are left out."""
         ...
 
     async def active(self, owner: str | None = None, *, limit: int = 50) -> Sequence[Job]:
@@ -173,6 +178,10 @@ class JobStore(Protocol):
 
     async def cancel(self, job: str, owner: str | None = None) -> Job:
         """End a queued job as cancelled; ask for the end of a running one; leave an ended one. Raises NotFound."""
+        ...
+
+    async def cancel_all(self, owner: str, template: str, prefix: str) -> Sequence[str]:
+        """As `cancel`, every job of these whose idempotency key begins so; the ids of those it concerned."""
         ...
 
     async def lease(self, attempt: str, choose: Choose) -> Job | None:

@@ -56,7 +56,7 @@ JOIN job AS head ON head.seq = (SELECT min(seq) FROM job WHERE state = 'queued' 
 
 def lane_of(db: sqlite3.Connection, new: NewJob) -> int:
     """The lane of a new job, made when it is the first of its kind."""
-    values = (new.owner, new.priority, new.template, new.model, json.dumps(sorted(new.needs)))
+    values = (new.turn or new.owner, new.priority, new.template, new.model, json.dumps(sorted(new.needs)))
     where = "owner = ? AND priority = ? AND template = ? AND model = ? AND needs = ?"
     found = db.execute(f"SELECT id FROM lane WHERE {where}", values).fetchone()
     if found is None:
@@ -94,19 +94,20 @@ def lease(db: sqlite3.Connection, attempt: str, choose: Choose, now: float) -> s
     start = choose(waiting) if waiting.lanes else None
     if start is None:
         return None
+    lane = next(lane for lane in waiting.lanes if lane.id == start.lane)
     row = db.execute(
         "UPDATE job SET state = 'running', attempt = ?, attempts = attempts + 1, token = token + 1, backend = ?,"
         " beat = ?, run_from = ?, progress = NULL, started = coalesce(started, ?) WHERE seq ="
-        " (SELECT min(seq) FROM job WHERE state = 'queued' AND lane = ?) RETURNING id, owner",
+        " (SELECT min(seq) FROM job WHERE state = 'queued' AND lane = ?) RETURNING id",
         (attempt, start.backend, now, now, time.time(), start.lane),
     ).fetchone()
     db.execute(
         "INSERT INTO turn (owner, turn) SELECT ?, coalesce(max(turn), 0) + 1 FROM turn WHERE true"
         " ON CONFLICT (owner) DO UPDATE SET turn = excluded.turn",
-        (row["owner"],),
+        (lane.owner,),
     )
     if start.begins:
-        _begin_batch(db, start, next(lane for lane in waiting.lanes if lane.id == start.lane), waiting, now)
+        _begin_batch(db, start, lane, waiting, now)
     job: str = row["id"]
     return job
 

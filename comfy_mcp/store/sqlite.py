@@ -20,6 +20,9 @@ from comfy_mcp.store.interface import Choose, Idempotency, Line, Mode, NewJob, O
 
 __all__ = ["SqliteStore"]
 
+_ITS_OWNER = "NOT EXISTS (SELECT 1 FROM lane WHERE lane.id = listed.lane AND lane.owner != listed.owner)"
+"""Of a job: whoever asked for it takes turns for it."""
+
 
 class SqliteStore:
     """A `JobStore` in one SQLite file. Make it with `open`. ``limits`` may be replaced at any time."""
@@ -98,13 +101,17 @@ class SqliteStore:
     async def get(self, job: str, owner: str | None = None) -> Job:
         return await self._database.read(lambda db: _job(db, job, owner))
 
-    async def list(self, owner: str | None = None, *, limit: int = 50, before: str | None = None) -> Sequence[Job]:
+    async def list(
+        self, owner: str | None = None, *, limit: int = 50, before: str | None = None, cells: bool = True
+    ) -> Sequence[Job]:
         def select(db: sqlite3.Connection) -> Sequence[Job]:
             query, values = "SELECT * FROM listed WHERE 1", list[object]()
             if owner is not None:
                 query, values = query + " AND owner = ?", [*values, owner]
             if before is not None:
                 query, values = query + " AND seq < (SELECT seq FROM job WHERE id = ?)", [*values, before]
+            if not cells:
+                query += f" AND (state IN ('queued', 'running') OR {_ITS_OWNER})"
             found = db.execute(query + " ORDER BY seq DESC LIMIT ?", [*values, limit]).fetchall()
             return [_read_row(db, row) for row in found]
 
@@ -143,6 +150,18 @@ class SqliteStore:
             )
             db.execute("UPDATE job SET cancel_requested = 1 WHERE id = ? AND state = 'running'", (job,))
             return _job(db, job)
+
+        return await self._database.write(update)
+
+    async def cancel_all(self, owner: str, template: str, prefix: str) -> Sequence[str]:
+        which = "owner = ? AND template = ? AND idempotency_key >= ? AND idempotency_key < ?"
+        values = (owner, template, prefix, prefix + chr(0x10FFFF))
+
+        def update(db: sqlite3.Connection) -> Sequence[str]:
+            ended = f"UPDATE job SET state = 'cancelled', finished = ? WHERE {which} AND state = 'queued' RETURNING id"
+            asked = f"UPDATE job SET cancel_requested = 1 WHERE {which} AND state = 'running' RETURNING id"
+            found = db.execute(ended, (time.time(), *values)).fetchall() + db.execute(asked, values).fetchall()
+            return [row["id"] for row in found]
 
         return await self._database.write(update)
 

@@ -9,9 +9,11 @@ import mcp_types as types
 
 from comfy_mcp.content import text_result
 from comfy_mcp.errors import InvalidParameter, nearest
+from comfy_mcp.texts import CHAT
 from comfy_mcp.tools.arguments import TEMPLATE, object_of, schema, text_of
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.workbench import Workbench
+from comfy_mcp.workbench.chat_values import CHAT_LISTED
 
 __all__ = ["CATALOGUE_TOOLS"]
 
@@ -33,6 +35,8 @@ _KINDS = {
 async def _list_templates(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
     catalogue = workbench.catalogue
     lines = [f"{name}: {template.description}" for name, template in catalogue.templates.items()]
+    if workbench.settings.all_llm_servers:
+        lines.append(f"{CHAT_LISTED['id']}: {CHAT_LISTED['description']}")
     lines += ["", "Styles: " + ", ".join(catalogue.styles)]
     lines += [f"Cannot be used: {diagnostic}" for diagnostic in catalogue.diagnostics if diagnostic.fatal]
     return text_result("\n".join(lines))
@@ -41,13 +45,13 @@ async def _list_templates(workbench: Workbench, caller: Caller, arguments: Mappi
 async def _describe_template(
     workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]
 ) -> types.CallToolResult:
-    template = workbench.catalogue.get(text_of(arguments, "template"))
-    told = await workbench.describe(template.id, fresh=True)
-    lines = [f"{template.id}: {template.description}"]
+    template = text_of(arguments, "template")
+    told = await workbench.describe(template, fresh=True)
+    lines = [f"{template}: {told['description']}"]
     lines += [_parameter_line(parameter) for parameter in told["parameters"]]
-    if template.takes_style:
+    if told["style"]:
         lines.append("- style (text): A style preset; list_styles tells of them.")
-    presets = await workbench.presets.of(template.id, caller.owner)
+    presets = await workbench.presets.of(template, caller.owner)
     if presets:
         shown = ", ".join(
             f"{name} (used unless another is named)" if p.default else name for name, p in presets.items()
@@ -107,7 +111,9 @@ async def _list_styles(workbench: Workbench, caller: Caller, arguments: Mapping[
 
 
 async def _open_form(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
-    template = workbench.catalogue.get(text_of(arguments, "template", "txt2img"))
+    if (name := text_of(arguments, "template", "txt2img")) == CHAT:
+        raise InvalidParameter("template", "There is no form for a chat.", hint="run_template asks a model.")
+    template = workbench.catalogue.get(name)
     values = object_of(arguments, "values")
     told = await workbench.describe(template.id)
     styles = [{"id": name, "title": style.title} for name, style in workbench.catalogue.styles.items()]

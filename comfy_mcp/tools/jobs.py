@@ -46,7 +46,7 @@ async def _cancel_job(workbench: Workbench, caller: Caller, arguments: Mapping[s
 
 async def _list_jobs(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
     waiting = await workbench.active(caller.owner, limit=_LISTED)
-    newest = await workbench.jobs(caller.owner, limit=_LISTED)
+    newest = await workbench.jobs(caller.owner, limit=_LISTED, cells=False)
     jobs = [*waiting, *(job for job in newest if job.state.terminal)][:_LISTED]
     lines = [f"{job.id} {job.template}: {job_status(job)}" for job in jobs]
     return text_result("\n".join(lines) or "There are no jobs.")

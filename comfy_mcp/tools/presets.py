@@ -10,6 +10,7 @@ import mcp_types as types
 from comfy_mcp.content import text_result
 from comfy_mcp.errors import InvalidParameter
 from comfy_mcp.jobs import Preset
+from comfy_mcp.texts import CHAT
 from comfy_mcp.tools.arguments import TEMPLATE, object_of, schema, text_of
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.workbench import Workbench
@@ -20,6 +21,8 @@ _AROUND = ("prefix", "suffix", "negative")
 
 
 async def _save_preset(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
+    if arguments.get("template") == CHAT:
+        raise InvalidParameter("template", "A chat has no presets.", hint="Give its values with each call.")
     values = object_of(arguments, "values")
     style = values.pop("style", None)
     around = {name: values.pop(name, "") or "" for name in _AROUND}

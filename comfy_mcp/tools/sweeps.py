@@ -12,6 +12,7 @@ import mcp_types as types
 from comfy_mcp.content import job_data, picture_blocks
 from comfy_mcp.errors import InvalidParameter
 from comfy_mcp.jobs import Asset, Job, JobState, Progress
+from comfy_mcp.texts import CHAT
 from comfy_mcp.tools.arguments import TEMPLATE, object_of, schema, text_of
 from comfy_mcp.tools.pictures import with_uploads
 from comfy_mcp.tools.registry import Caller, Tool
@@ -26,7 +27,9 @@ _SHEET_PICTURES = 3
 
 
 async def _sweep(workbench: Workbench, caller: Caller, arguments: Mapping[str, Any]) -> types.CallToolResult:
-    template = text_of(arguments, "template", "txt2img")
+    if (template := text_of(arguments, "template", "txt2img")) == CHAT:
+        hint = "compare_text_models asks models with several parameters."
+        raise InvalidParameter("template", "A chat cannot be swept.", hint=hint)
     values = await with_uploads(workbench, template, object_of(arguments, "values"), caller.owner)
     request, _ = request_for(caller, template, values)
     sweep = await workbench.sweeps.start(request, _over(arguments))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from comfy_mcp.store import Idempotency, JobStore, NewJob
 from comfy_mcp.workbench.settling import Laid, settled
 from comfy_mcp.workflows import Catalogue, ObjectInfo, Style, Template, bind, check, needs_of, random_seed
 
-__all__ = ["MOST_PRIORITY", "Accepting", "check_schedule", "idempotency", "picture_named"]
+__all__ = ["MOST_PRIORITY", "Accepting", "check_schedule", "idempotency", "own_pictures", "picture_named"]
 
 MOST_PRIORITY = 10
 
@@ -47,7 +47,7 @@ class Accepting:
         template = self.catalogue.get(request.template)
         check_schedule(request, self.pool)
         told = await settled(template, request, self.store, self.locked)
-        told.arguments = await _own_pictures(template, told.arguments, request.owner, self.store)
+        told.arguments = await own_pictures(template.pictures, told.arguments, request.owner, self.store)
         while True:
             try:
                 return await self._bound(request, template, told.laid())
@@ -119,10 +119,13 @@ def check_schedule(request: JobRequest, pool: Pool) -> None:
         )
 
 
-async def _own_pictures(template: Template, given: Mapping[str, Any], owner: str, store: JobStore) -> dict[str, Any]:
-    """The values with every picture named by asset id; the id of a job stands for its first picture."""
+async def own_pictures(
+    parameters: Iterable[str], given: Mapping[str, Any], owner: str, store: JobStore
+) -> dict[str, Any]:
+    """The values with every picture of these parameters named by asset id; the id of a job stands for its first
+    picture. Raises InvalidParameter for one that its owner does not have."""
     values = dict(given)
-    for parameter in template.pictures:
+    for parameter in parameters:
         value = values.get(parameter)
         if isinstance(value, str) and value:
             try:

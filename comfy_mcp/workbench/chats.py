@@ -6,16 +6,17 @@ Owns how a request becomes a job and a job a reply. Which model answers is the r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
+from anyio import to_thread
 from pydantic_core import to_json
 
-from comfy_mcp.backends import Circuit, LLMBackend
+from comfy_mcp.backends import Circuit, LLMBackend, Member
 from comfy_mcp.errors import (
     BackendUnavailable,
     BadRequest,
@@ -28,13 +29,15 @@ from comfy_mcp.jobs import Job, JobRequest, JobState
 from comfy_mcp.store import Idempotency, NewJob
 from comfy_mcp.tasks import to_the_end
 from comfy_mcp.texts import CHAT, bound_chat, failure_of, images_of, needs_of_chat, reply_of
-from comfy_mcp.workbench.binding import check_schedule
-from comfy_mcp.workbench.chat_values import chat_values
-from llm_bridge.chat import ChatRequest, Event, Loading, Prompting, Reply, Text, Waiting
+from comfy_mcp.workbench.binding import check_schedule, own_pictures
+from comfy_mcp.workbench.chat_values import CHAT_PICTURES, CHAT_TAKES, chat_values, refuse_what_pictures_have
+from comfy_mcp.workbench.settling import Laid, settled
+from llm_bridge.chat import ChatRequest, Event, Loading, Prompting, Reply, Restarted, Text, Waiting
 from llm_bridge.errors import BadInput, BridgeError, ContextExceeded, ServerError
 from llm_bridge.messages import Image
 from llm_bridge.providers import Model
 from llm_bridge.router import Candidate, Choice, Wanted, choose
+from llm_bridge.schemas import verify
 from llm_bridge.tokens import Learned
 
 if TYPE_CHECKING:
@@ -45,6 +48,9 @@ __all__ = ["Chats"]
 _MOST_LETTERS = 2_000_000
 _MOST_IMAGES = 64
 _WAIT_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
+_LOOKS_A_SECOND = 50
+_MOST_ASSETS = 256
 _BEHIND = -1
 """Priority of what is asked by the hundred."""
 
@@ -55,6 +61,9 @@ class Chats:
     def __init__(self, workbench: Workbench) -> None:
         self._workbench = workbench
         self._learned = Learned()
+        self._assets: dict[tuple[str, str], str] = {}
+        self._storing = anyio.Lock()
+        self._asking = 0
 
     async def offered(self, *, fresh: bool = False) -> dict[str, Sequence[Model]]:
         """The models of every LLM server by its name; of one that is down, what it last had. ``fresh`` asks again.
@@ -63,10 +72,8 @@ class Chats:
             BackendUnavailable: no server is set up, or none answers, or ever did.
         """
         pool, refusal, found = self._workbench.pool, None, dict[str, Sequence[Model]]()
-        for member in pool.members:
-            backend = member.backend
-            if not isinstance(backend, LLMBackend) or member.leaving:
-                continue
+        for member in self._servers:
+            backend = cast("LLMBackend", member.backend)
             try:
                 if member.breaker.circuit is not Circuit.OPEN or not backend.known:
                     await backend.models(fresh=fresh)
@@ -81,11 +88,11 @@ class Chats:
             "No LLM server is set up.", hint="Set WORKBENCH_LLM_URL; `comfy-workbench llm scan` finds what runs here."
         )
 
-    async def named(self, patterns: Sequence[str]) -> list[str]:
+    async def named(self, patterns: Sequence[str], parameter: str = "model") -> list[str]:
         """The models that these names and patterns (`*`, `lm-studio/*`) stand for, as `server/model`, each once.
 
         Raises:
-            InvalidParameter: one stands for no model.
+            InvalidParameter: one stands for no model; it names the ``parameter``.
         """
         offered = await self.offered()
         everything = [f"{server}/{model.id}" for server, models in offered.items() for model in models if model.chats]
@@ -95,24 +102,55 @@ class Chats:
                 alike = [name for name in everything if fnmatchcase(name, pattern) or fnmatchcase(_bare(name), pattern)]
                 if not alike:
                     raise InvalidParameter(
-                        "models", f"No model is like {pattern[:128]!r}.", hint="`llm models` lists what there is."
+                        parameter, f"No model is like {pattern[:128]!r}.", hint="`llm models` lists what there is."
                     )
                 found += alike
             else:
-                found.append((await self._chosen(ChatRequest(pattern, ()))).candidate.name)
+                found.append((await self._chosen(ChatRequest(pattern, ()), parameter)).candidate.name)
         return list(dict.fromkeys(found))
 
     async def make(self, request: JobRequest, key: str | None = None) -> Job:
-        """A chat that was asked for by values, as a template is; raises as `submit`, and NotFound for a picture."""
-        values = chat_values(request.values)
+        """A chat that was asked for by values, as a template is, with what is locked and set for good laid over them.
+
+        Raises as `submit`, and InvalidParameter for a picture that its owner does not have, a style and a preset.
+        """
+        refuse_what_pictures_have(request)
+        store = self._workbench.store
+        told = await settled(CHAT_TAKES, request, store, self._workbench.settings.locked)
+        told.arguments = await own_pictures(CHAT_PICTURES, told.arguments, request.owner, store)
+        while True:
+            try:
+                return await self._made(told.laid(), request, key)
+            except InvalidParameter as failure:
+                if not told.without(failure):
+                    raise
+
+    async def _made(self, told: Laid, request: JobRequest, key: str | None) -> Job:
+        values = chat_values(told.values)
+        if values.schema_ is not None:
+            try:
+                await verify(values.schema_)
+            except BridgeError as failure:
+                raise InvalidParameter("schema", failure.message, hint=failure.hint) from None
         images: tuple[Image, ...] = ()
         if values.image:
-            asset = await self._workbench.picture(values.image, request.owner)
+            asset = await self._workbench.asset(values.image, request.owner)
             images = (Image(await self._workbench.read(asset), asset.mime),)
-        return await self.submit(values.request(images), request, key)
+        return await self.submit(values.request(images), request, key, notes=told.notes)
 
-    async def submit(self, asked: ChatRequest, schedule: JobRequest, key: str | None = None) -> Job:
-        """Queue a chat; ``schedule`` says whose it is and when it may run. Known by its ``key`` as other jobs are.
+    async def submit(
+        self,
+        asked: ChatRequest,
+        schedule: JobRequest,
+        key: str | None = None,
+        *,
+        turn: str = "",
+        notes: Sequence[str] = (),
+    ) -> Job:
+        """Queue a chat; ``schedule`` says whose it is and when it may run, ``turn`` who takes turns for it. The job
+        tells the ``notes`` among its warnings.
+
+        It is known by its ``key`` as other jobs are.
 
         Raises:
             InvalidParameter, TooLarge: what no model takes, or a model that no server has.
@@ -120,70 +158,77 @@ class Chats:
             Conflict, Overloaded, StorageUnavailable: as `Workbench.submit`.
         """
         store = self._workbench.store
-        once = Idempotency(key, _fingerprint(asked)) if key else None
+        digests = await to_thread.run_sync(_digests, asked)
+        once = Idempotency(key, _fingerprint(asked, digests)) if key else None
         if once is not None and (found := await store.find(schedule.owner, CHAT, once)) is not None:
             return found
-        new = await self._accepted(asked, schedule)
+        new = await self._accepted(asked, schedule, digests)
+        new = replace(new, turn=turn, warnings=(*notes, *new.warnings))
         job = await to_the_end(store.enqueue(new, once))
         self._workbench.notify()
         return job
 
     async def ask(
-        self,
-        key: str,
-        asked: ChatRequest,
-        on_event: Callable[[Event], object],
-        *,
-        owner: str = "local",
-        on_job: Callable[[str], object] = lambda job: None,
+        self, key: str, asked: ChatRequest, on_event: Callable[[Event], object], *, owner: str = "local"
     ) -> Reply:
         """The reply to a chat, made as a job that outlives the caller: who asks with the same ``key`` gets the same.
 
-        It goes behind what people wait for. One that failed before is asked again. A full queue is waited for.
-        ``on_job`` is told the id of the job.
+        It takes turns with the owner's other jobs, behind them. One that failed before is asked again. A full queue and
+        servers that are away are waited for.
 
         Raises:
             BridgeError: why there is no reply.
         """
+        self._asking += 1
         try:
             job = await self._begun(key, asked, JobRequest(CHAT, owner=owner, priority=_BEHIND))
-            on_job(job.id)
             told = _Told(on_event)
-            async with aclosing(self._workbench.follow(job.id, owner)) as changes:
+            # Hundreds that ask at once look as often as a few.
+            often = max(_LOOK_SECONDS, self._asking / _LOOKS_A_SECOND)
+            async with aclosing(self._workbench.follow(job.id, owner, every=often)) as changes:
                 async for job in changes:
                     told.see(job)
         except WorkbenchError as failure:
             kind = BadInput if isinstance(failure, BadRequest) else ServerError
             raise kind(failure.message, hint=failure.hint) from failure
+        finally:
+            self._asking -= 1
         if job.state is not JobState.SUCCEEDED:
             raise failure_of(job)
         return reply_of(job)
 
-    async def cancel(self, jobs: Iterable[str]) -> None:
-        """Stop these jobs, those that wait first: else the next of them would start where one was stopped."""
-        found = [await self._workbench.store.get(job) for job in jobs]
-        for job in sorted(found, key=lambda job: job.state is JobState.RUNNING):
-            await self._workbench.cancel(job.id)
+    async def cancel(self, prefix: str, owner: str = "local") -> None:
+        """Stop what was asked with a key that begins so."""
+        await self._workbench.cancel_all(owner, CHAT, prefix)
 
     async def _begun(self, key: str, asked: ChatRequest, schedule: JobRequest) -> Job:
-        attempt = 0
+        attempt = 1
         while True:
-            attempt += 1
             try:
-                job = await self.submit(asked, schedule, key if attempt == 1 else f"{key}-{attempt}")
-            except Overloaded as failure:
-                attempt -= 1
+                once = key if attempt == 1 else f"{key}-{attempt}"
+                job = await self.submit(asked, schedule, once, turn=f"{schedule.owner}, by the hundred")
+            except (Overloaded, BackendUnavailable) as failure:
+                if not self._servers:
+                    raise
                 await anyio.sleep(float(failure.details.get("retry_after", _WAIT_SECONDS)))
                 continue
             if not job.state.terminal or job.state is JobState.SUCCEEDED:
                 return job
+            attempt += 1
 
-    async def _accepted(self, asked: ChatRequest, schedule: JobRequest) -> NewJob:
+    @property
+    def _servers(self) -> Sequence[Member]:
+        """The LLM servers that are set up."""
+        members = self._workbench.pool.members
+        return [member for member in members if isinstance(member.backend, LLMBackend) and not member.leaving]
+
+    async def _accepted(self, asked: ChatRequest, schedule: JobRequest, digests: Sequence[str]) -> NewJob:
         _check(asked)
         check_schedule(schedule, self._workbench.pool)
         choice = await self._chosen(asked)
-        images = [await self._workbench.upload(image.data, schedule.owner) for image in images_of(asked)]
-        bound = bound_chat(replace(asked, model=choice.model), [image.id for image in images])
+        images = zip(images_of(asked), digests, strict=True)
+        stored = [await self._stored(image, digest, schedule.owner) for image, digest in images]
+        bound = bound_chat(replace(asked, model=choice.model), stored)
         auto = asked.model.partition(":")[0] == "auto"
         # One that was named without a server may run wherever it is.
         server = None if asked.model == choice.model else choice.server
@@ -192,14 +237,24 @@ class Chats:
             template=CHAT,
             style=None,
             bound=bound,
-            priority=schedule.priority,
             warnings=(choice.because,) if auto else (),
+            priority=schedule.priority,
             model=choice.model,
             needs=needs_of_chat(choice.model, server) | {f"tag:{tag}" for tag in schedule.tags},
             expires_in=schedule.expires_in or self._workbench.settings.queue_expiry,
         )
 
-    async def _chosen(self, asked: ChatRequest) -> Choice:
+    async def _stored(self, image: Image, digest: str, owner: str) -> str:
+        """The asset of a picture; one that many chats show is stored once."""
+        async with self._storing:
+            known = self._assets.pop((owner, digest), None)
+            asset = known or (await self._workbench.upload(image.data, owner)).id
+            self._assets[owner, digest] = asset
+            if len(self._assets) > _MOST_ASSETS:
+                del self._assets[next(iter(self._assets))]
+            return asset
+
+    async def _chosen(self, asked: ChatRequest, parameter: str = "model") -> Choice:
         """The model on its server that a request asks for. Raises InvalidParameter, or TooLarge when none has room."""
         candidates: list[Candidate] = []
         for server, models in (await self.offered()).items():
@@ -215,7 +270,7 @@ class Chats:
         except ContextExceeded as failure:
             raise TooLarge(failure.message, hint=failure.hint, **failure.details) from None
         except BridgeError as failure:
-            raise InvalidParameter("model", failure.message, hint=failure.hint) from None
+            raise InvalidParameter(parameter, failure.message, hint=failure.hint) from None
 
 
 class _Told:
@@ -233,8 +288,12 @@ class _Told:
             self._tell(Loading(job.model))
         elif progress.node == "prompt":
             self._tell(Prompting(progress.value, progress.maximum or None))
-        elif progress.text.startswith(self._text) and progress.text != self._text:
-            self._on_event(Text(progress.text[len(self._text) :]))
+        elif progress.text and progress.text != self._text:
+            if not progress.text.startswith(self._text):
+                # It was asked again, or so much is there that only its end is told.
+                self._tell(Restarted("The answer begins anew."))
+                self._text = ""
+            self._tell(Text(progress.text[len(self._text) :]))
             self._text = progress.text
 
     def _tell(self, event: Event) -> None:
@@ -245,7 +304,7 @@ class _Told:
 
 def _check(asked: ChatRequest) -> None:
     """What is refused before anybody is asked."""
-    if not any(message.parts or message.tool_calls for message in asked.messages):
+    if not any(message.text.strip() or message.images or message.tool_calls for message in asked.messages):
         raise InvalidParameter("prompt", "There is nothing to ask.", hint="Give a prompt.")
     if sum(len(message.text) for message in asked.messages) > _MOST_LETTERS:
         raise TooLarge(f"The messages are longer than {_MOST_LETTERS} characters.", hint="Shorten them.")
@@ -253,9 +312,14 @@ def _check(asked: ChatRequest) -> None:
         raise TooLarge(f"That is more than {_MOST_IMAGES} pictures.", hint="Ask in several turns.")
 
 
-def _fingerprint(asked: ChatRequest) -> str:
-    told = {"request": asdict(asked), "images": [hashlib.sha256(image.data).hexdigest() for image in images_of(asked)]}
-    return hashlib.sha256(to_json(told, bytes_mode="base64")).hexdigest()
+def _digests(asked: ChatRequest) -> list[str]:
+    """What tells the pictures apart, in their order; slow for large ones."""
+    return [hashlib.sha256(image.data).hexdigest() for image in images_of(asked)]
+
+
+def _fingerprint(asked: ChatRequest, digests: Sequence[str]) -> str:
+    told = {"chat": bound_chat(asked, digests).chat, "images": digests}
+    return hashlib.sha256(to_json(told)).hexdigest()
 
 
 def _bare(name: str) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from comfy_mcp.errors import InvalidParameter, nearest
+from comfy_mcp.errors import InvalidParameter
+from comfy_mcp.workbench.chat_values import said
+from comfy_mcp.workbench.refusals import refused
 from llm_bridge.compare import Comparison, Judge, Prompt, variants_of
 from llm_bridge.compare.judge import CRITERIA
 from llm_bridge.errors import BridgeError
@@ -19,7 +21,7 @@ from llm_bridge.messages import Image
 __all__ = ["ComparisonValues", "JudgeValues", "PromptValues", "comparison_values"]
 
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
-_Text = Annotated[str, Field(min_length=1, max_length=1_000_000)]
+_Text = Annotated[str, Field(min_length=1, max_length=1_000_000), AfterValidator(said)]
 _Strict = ConfigDict(extra="forbid")
 
 
@@ -32,6 +34,13 @@ class PromptValues(BaseModel):
     system: Annotated[str, Field(max_length=1_000_000)] = ""
     images: Annotated[list[Annotated[str, Field(max_length=64)]], Field(default_factory=list[str], max_length=16)]
     expected: Annotated[str, Field(max_length=1_000_000)] = ""
+
+
+def _as_prompt(told: Any) -> Any:
+    """A text alone is a prompt."""
+    if type(told) not in (str, dict, PromptValues):
+        raise ValueError('is neither a text nor an object with a "text"')
+    return {"text": told} if isinstance(told, str) else told
 
 
 class JudgeValues(BaseModel):
@@ -65,7 +74,10 @@ class ComparisonValues(BaseModel):
         },
     )
     models: Annotated[list[_Name], Field(min_length=1, max_length=100)]
-    prompts: Annotated[list[_Text | PromptValues], Field(min_length=1, max_length=1000)]
+    prompts: Annotated[
+        list[Annotated[PromptValues, BeforeValidator(_as_prompt, json_schema_input_type=_Text | PromptValues)]],
+        Field(min_length=1, max_length=1000),
+    ]
     system: Annotated[str, Field(max_length=1_000_000)] = ""
     parameters: Annotated[str, Field(max_length=10_000)] = ""
     repeats: Annotated[int, Field(ge=1, le=100)] = 1
@@ -85,11 +97,7 @@ class ComparisonValues(BaseModel):
         except BridgeError as failure:
             raise InvalidParameter("prompts", failure.message, hint=failure.hint) from None
 
-    async def _prompt(
-        self, number: int, told: str | PromptValues, picture: Callable[[str], Awaitable[Image]]
-    ) -> Prompt:
-        if isinstance(told, str):
-            told = PromptValues.model_validate({"text": told})
+    async def _prompt(self, number: int, told: PromptValues, picture: Callable[[str], Awaitable[Image]]) -> Prompt:
         images = tuple([await picture(name) for name in told.images])
         name = told.name or f"{number}. {_heading(told.text)}"
         return Prompt(name, told.text, told.system or self.system, images, told.expected)
@@ -106,13 +114,7 @@ def comparison_values(values: Mapping[str, Any]) -> ComparisonValues:
     try:
         return ComparisonValues.model_validate(dict(values))
     except ValidationError as failure:
-        first = failure.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0])[:64]
-        if first["type"] == "extra_forbidden":
-            known = list(ComparisonValues.model_fields)
-            hint = f"Known: {', '.join(nearest(name, known) or known)}."
-            raise InvalidParameter(name, f"A comparison has no {name!r}.", hint=hint) from None
-        raise InvalidParameter(name, f"{name}: {first['msg']}.", hint="Mend it, or leave it out.") from None
+        raise refused(failure, "comparison", list(ComparisonValues.model_fields)) from None
 
 
 def _heading(text: str) -> str:

@@ -6,9 +6,10 @@ finds its jobs again; the bridge's `compare` owns what a comparison is.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,15 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from comfy_mcp.errors import BadRequest, InternalError, InvalidParameter, NotFound, WorkbenchError
+from comfy_mcp.errors import (
+    BadRequest,
+    Conflict,
+    InternalError,
+    InvalidParameter,
+    NotFound,
+    StorageUnavailable,
+    WorkbenchError,
+)
 from comfy_mcp.tasks import background, to_the_end
 from comfy_mcp.workbench.comparison_values import ComparisonValues
 from comfy_mcp.workbench.plans import Plan, Plans, PlanState
@@ -33,6 +42,7 @@ from llm_bridge.compare import (
     Comparison,
     Folder,
     Judge,
+    OnChange,
     Results,
     Vote,
     ballots,
@@ -47,17 +57,22 @@ from llm_bridge.messages import Image
 if TYPE_CHECKING:
     from comfy_mcp.workbench.workbench import Workbench
 
-__all__ = ["AT_ONCE", "Comparisons"]
+__all__ = ["Comparisons", "Making"]
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _KEEP_SECONDS = 0.5
 _WATCH_SECONDS = 0.25
+_AGAIN_SECONDS = 30.0
 _MOST_NOTES = 50
+_MOST_DRIVEN = 2
+"""So that comparisons leave room in the queue; those that were started later wait for these."""
+
+Place = tuple[str, str, int, str]
 
 AT_ONCE = 400
-"""Jobs of one comparison that wait at a time: every model is among them, and others have room in the queue."""
+"""Jobs of one comparison that wait at a time."""
 
 
 @dataclass(slots=True)
@@ -66,9 +81,20 @@ class _Drive:
 
     plan: Plan
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    jobs: set[str] = field(default_factory=set[str])
-    kept_at: float = 0.0
     changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What is to be made in a folder: cells, checks and judgements. ``run`` begins the keys of all its jobs."""
+
+    comparison: Comparison
+    folder: Folder
+    run: str
+    owner: str = "local"
+    checks: Sequence[str] = ()
+    judge: Judge | None = None
+    fresh: bool = False
 
 
 class Comparisons:
@@ -90,46 +116,67 @@ class Comparisons:
         checks: Sequence[str] = (),
         judge: Judge | None = None,
         fresh: bool = False,
+        key: str | None = None,
     ) -> Plan:
-        """Keep a comparison, then return it; the models are named as chats name them, patterns included.
+        """Keep a comparison, then return it; the models are named as chats name them, patterns included. With the
+        ``key`` of an earlier one of this owner it is that one.
 
         Raises:
             InvalidParameter: what cannot be compared or checked; the details name the parameter.
             BackendUnavailable: no LLM server is set up, or ever answered.
+            Conflict: the key was used for another comparison.
             StorageUnavailable: it cannot be kept.
         """
-        models = await self._workbench.chats.named(comparison.models)
-        if judge is not None:
-            judge = replace(judge, model=(await self._workbench.chats.named([judge.model]))[0])
+        comparison, judge = await self.resolved(comparison, judge)
         try:
-            comparison = replace(comparison, models=tuple(models))
             parse_rules(checks)
         except BridgeError as failure:
-            raise InvalidParameter("models" if not checks else "checks", failure.message, hint=failure.hint) from None
-        now = datetime.now(UTC)
-        plan = Plan(
-            f"{time.time_ns() // 1_000_000:012x}{uuid4().hex[:20]}",
-            owner,
-            now,
-            comparison.models,
-            len(comparison),
-            tuple(checks),
-            judge,
-            fresh,
-        )
+            raise InvalidParameter("checks", failure.message, hint=failure.hint) from None
+        name = _id_of(owner, key) if key else f"{time.time_ns() // 1_000_000:012x}{uuid4().hex[:20]}"
+        models, cells = comparison.models, len(comparison)
+        plan = Plan(name, owner, datetime.now(UTC), models, cells, tuple(checks), judge, fresh)
+        if (earlier := await self.find(name)) is not None:
+            return await self._same(earlier, plan, comparison)
         await to_the_end(self._keep_new(plan, comparison))
         self._woken.set()
         return plan
 
-    async def start_from(self, values: ComparisonValues, owner: str = "local") -> Plan:
-        """As `start`, from what a front door was asked for. Raises NotFound for a picture besides."""
+    async def resolved(self, comparison: Comparison, judge: Judge | None) -> tuple[Comparison, Judge | None]:
+        """With every model by its full name. Raises InvalidParameter, BackendUnavailable."""
+        named = self._workbench.chats.named
+        try:
+            comparison = replace(comparison, models=tuple(await named(comparison.models, "models")))
+        except BridgeError as failure:
+            raise InvalidParameter("models", failure.message, hint=failure.hint) from None
+        if judge is None:
+            return comparison, None
+        models = await named([judge.model], "judge")
+        if len(models) > 1:
+            raise InvalidParameter("judge", f"{judge.model[:64]} is more than one model.", hint="Name one.")
+        return comparison, replace(judge, model=models[0])
+
+    async def _same(self, earlier: Plan, plan: Plan, comparison: Comparison) -> Plan:
+        asked = (plan.checks, plan.judge, plan.fresh)
+        same = asked == (earlier.checks, earlier.judge, earlier.fresh)
+        if not same or (await self.results(earlier)).comparison != comparison:
+            raise Conflict("This key was used for another comparison.", hint="Use a new key for a new comparison.")
+        return earlier
+
+    async def start_from(self, values: ComparisonValues, owner: str = "local", key: str | None = None) -> Plan:
+        """As `start`, from what a front door was asked for."""
 
         async def picture(name: str) -> Image:
-            asset = await self._workbench.picture(name, owner)
+            try:
+                asset = await self._workbench.picture(name, owner)
+            except NotFound:
+                raise InvalidParameter(
+                    "prompts", f"There is no picture {name[:64]!r}.", hint="Give the id of one, or upload it first."
+                ) from None
             return Image(await self._workbench.read(asset), asset.mime)
 
         comparison = await values.comparison(picture)
-        return await self.start(comparison, owner, checks=values.checks, judge=values.judge_asked, fresh=values.fresh)
+        judge, fresh = values.judge_asked, values.fresh
+        return await self.start(comparison, owner, checks=values.checks, judge=judge, fresh=fresh, key=key)
 
     async def _keep_new(self, plan: Plan, comparison: Comparison) -> None:
         await Folder(self._plans.folder(plan.id)).begin(comparison)
@@ -183,15 +230,16 @@ class Comparisons:
     async def ballots(self, plan: Plan, voter: str) -> Sequence[Ballot]:
         """What this voter is asked. Raises InvalidParameter for a voter without a name."""
         try:
-            return ballots(await self.results(plan), voter)
+            return ballots(await self.results(plan), voter, await Folder(self._plans.folder(plan.id)).salt())
         except BridgeError as failure:
             raise InvalidParameter("voter", failure.message, hint=failure.hint) from None
 
     async def vote(self, plan: Plan, voter: str, ballot: str, best: str) -> Vote:
         """Keep a vote, and tell who stood behind each answer. Raises InvalidParameter."""
         try:
-            counted = vote(await self.results(plan), voter, ballot, best)
-            await Folder(self._plans.folder(plan.id)).prefer(counted.preferences)
+            folder = Folder(self._plans.folder(plan.id))
+            counted = vote(await self.results(plan), voter, ballot, best, await folder.salt())
+            await folder.prefer(counted.preferences)
         except BridgeError as failure:
             raise InvalidParameter("ballot", failure.message, hint=failure.hint) from None
         return counted
@@ -209,76 +257,115 @@ class Comparisons:
                     await self._woken.wait()
 
     async def _look(self, tasks: TaskGroup) -> None:
-        """Begin what nobody drives, and stop what was cancelled."""
-        for plan in await to_thread.run_sync(lambda: list(self._plans.all(self._ended))):
+        """Begin what nobody drives, the oldest first, and stop what was cancelled."""
+        plans = await to_thread.run_sync(lambda: list(self._plans.all(self._ended)))
+        for plan in reversed(plans):
             drive = self._driven.get(plan.id)
             if drive is not None and plan.state is PlanState.CANCELLED:
                 drive.scope.cancel()
             elif drive is None and plan.state.ended:
+                if plan.state is PlanState.CANCELLED:
+                    # Whoever drove it may have died before it stopped the jobs.
+                    await self._stop_jobs(plan)
                 self._ended.add(plan.id)
-            elif drive is None:
+            elif drive is None and len(self._driven) < _MOST_DRIVEN:
                 self._driven[plan.id] = _Drive(plan)
                 tasks.start_soon(self._see_through, self._driven[plan.id])
 
     async def _see_through(self, drive: _Drive) -> None:
+        """Whatever goes wrong with one comparison ends neither the others nor the pictures."""
         plan = drive.plan
         try:
             with drive.scope:
-                notes = await self._made(drive)
-                await self._move(drive, state=PlanState.DONE, notes=notes)
+                await self._move(drive, **await self._outcome(drive))
             if drive.scope.cancelled_caught:
+                await self._stop_jobs(plan)
                 await self._move(drive, state=PlanState.CANCELLED)
-                await self._workbench.chats.cancel(drive.jobs)
-        except (BridgeError, WorkbenchError) as failure:
-            await self._move(drive, state=PlanState.FAILED, told=str(failure))
         except Exception:
-            log.exception("Comparison %s hit a defect.", plan.id)
-            await self._move(drive, state=PlanState.FAILED, told=str(InternalError()))
+            log.exception("What came of comparison %s cannot be kept; it is taken up again later.", plan.id)
+            await anyio.sleep(_AGAIN_SECONDS)
         finally:
             del self._driven[plan.id]
 
-    async def _made(self, drive: _Drive) -> tuple[str, ...]:
-        """Every cell and judgement; the notes that came with them."""
-        plan, folder = drive.plan, Folder(self._plans.folder(drive.plan.id))
-        comparison = (await folder.read()).comparison
-        ended = set[tuple[str, str, int, str]]()
-        lost = set[tuple[str, str, int, str]]()
+    async def _outcome(self, drive: _Drive) -> dict[str, Any]:
+        """See it through; how its plan changes by that."""
+        plan = drive.plan
+        folder = Folder(self._plans.folder(plan.id))
+        try:
+            async with background() as tasks:
+                tasks.start_soon(self._keep_count, drive)
+                comparison = (await folder.read()).comparison
+                making = Making(comparison, folder, plan.id, plan.owner, plan.checks, plan.judge, plan.fresh)
+                judging = partial(self._move, drive, state=PlanState.JUDGING)
+                results = await self.made(making, _Count(drive).see, judging)
+            return {"state": PlanState.DONE, "notes": tuple(results.notes[:_MOST_NOTES])}
+        except (BridgeError, WorkbenchError) as failure:
+            return {"state": PlanState.FAILED, "told": str(failure)}
+        except Exception:
+            log.exception("Comparison %s hit a defect.", plan.id)
+            return {"state": PlanState.FAILED, "told": str(InternalError())}
 
-        def see(cell: Cell, change: Event | CellResult) -> None:
-            if isinstance(change, CellResult):
-                ended.add(cell.place)
-                if change.failure is not None:
-                    lost.add(cell.place)
-                drive.plan = replace(drive.plan, done=len(ended), failed=len(lost))
-                drive.changed = True
+    async def made(self, making: Making, on_change: OnChange, judging: Callable[[], Awaitable[object]]) -> Results:
+        """Every cell and judgement; ``judging`` is called when the cells have ended and a judge begins.
 
-        async with background() as tasks:
-            tasks.start_soon(self._keep_count, drive)
-            ask = partial(self._ask, drive)
-            cache = None if plan.fresh else self._cache
-            rules = parse_rules(plan.checks)
-            results = await compare(
-                comparison, ask, checks=rules, folder=folder, cache=cache, at_once=AT_ONCE, on_change=see
-            )
-            if plan.judge is not None:
-                await self._move(drive, state=PlanState.JUDGING)
-                results = await judge_answers(results, ask, plan.judge, folder=folder, at_once=AT_ONCE)
-            return tuple(results.notes[:_MOST_NOTES])
-
-    async def _ask(self, drive: _Drive, key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
-        def begun(job: str) -> None:
-            drive.jobs.add(job)
-
+        Raises:
+            BridgeError: the folder cannot be written, or is that of another comparison.
+        """
         chats = self._workbench.chats
-        return await chats.ask(f"{drive.plan.id}-{key}", request, on_event, owner=drive.plan.owner, on_job=begun)
+
+        async def ask(key: str, request: ChatRequest, on_event: Callable[[Event], None]) -> Reply:
+            return await chats.ask(f"{making.run}-{key}", request, on_event, owner=making.owner)
+
+        folder = making.folder
+        results = await compare(
+            making.comparison,
+            ask,
+            checks=parse_rules(making.checks),
+            folder=folder,
+            cache=None if making.fresh else self._cache,
+            at_once=AT_ONCE,
+            on_change=on_change,
+        )
+        if making.judge is not None:
+            await judging()
+            results = await judge_answers(results, ask, making.judge, folder=folder, at_once=AT_ONCE)
+        return results
+
+    async def _stop_jobs(self, plan: Plan) -> None:
+        await self._workbench.chats.cancel(f"{plan.id}-", plan.owner)
 
     async def _keep_count(self, drive: _Drive) -> None:
         while True:
             await anyio.sleep(_KEEP_SECONDS)
             if drive.changed:
                 drive.changed = False
-                await self._move(drive)
+                try:
+                    await self._move(drive)
+                except StorageUnavailable as failure:
+                    log.warning("How far comparison %s is cannot be kept: %s", drive.plan.id, failure)
 
     async def _move(self, drive: _Drive, **changes: Any) -> None:
         drive.plan = replace(drive.plan, **changes)
         await to_the_end(to_thread.run_sync(self._plans.keep, drive.plan))
+
+
+class _Count:
+    """How many cells of a comparison have ended, and how many have no answer."""
+
+    def __init__(self, drive: _Drive) -> None:
+        self._drive = drive
+        self._ended = set[Place]()
+        self._lost = set[Place]()
+
+    def see(self, cell: Cell, change: Event | CellResult) -> None:
+        if isinstance(change, CellResult):
+            self._ended.add(cell.place)
+            if change.failure is not None:
+                self._lost.add(cell.place)
+            self._drive.plan = replace(self._drive.plan, done=len(self._ended), failed=len(self._lost))
+            self._drive.changed = True
+
+
+def _id_of(owner: str, key: str) -> str:
+    """The same for the same key of the same owner."""
+    return hashlib.sha256(f"{len(owner)} {owner} {key}".encode()).hexdigest()[:32]

@@ -7,7 +7,7 @@ add. `llm_bridge.compare.Folder` owns the others.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -84,15 +84,14 @@ class Plans:
         stopped = not found.state.ended and (folder / _CANCELLED).exists()
         return replace(found, state=PlanState.CANCELLED) if stopped else found
 
-    def all(self, but: Collection[str] = ()) -> Iterator[Plan]:
+    def all(self, but: Collection[str] = ()) -> Sequence[Plan]:
         """The newest first, without those of the ids ``but``, which are not even read."""
         try:
-            names = sorted((path.name for path in self._root.iterdir()), reverse=True)
+            names = [path.name for path in self._root.iterdir() if path.name not in but]
         except FileNotFoundError:
-            return
-        for name in names:
-            if name not in but and (plan := self.read(name)) is not None:
-                yield plan
+            return []
+        plans = [plan for name in names if (plan := self.read(name)) is not None]
+        return sorted(plans, key=lambda plan: plan.created, reverse=True)
 
     def keep(self, plan: Plan) -> None:
         """Whole or not at all, in the place of an earlier one. Raises StorageUnavailable."""

@@ -33,6 +33,8 @@ def backends_of(settings: Settings) -> list[BackendConfig]:
 
 
 def _comfyuis(settings: Settings) -> list[BackendConfig]:
+    # Who set up nothing but language models may have none.
+    assumed = "comfyui_url" not in settings.model_fields_set and not settings.backends and bool(_llm_servers(settings))
     return [
         BackendConfig(
             name=told.name,
@@ -41,6 +43,7 @@ def _comfyuis(settings: Settings) -> list[BackendConfig]:
             tags=told.tags,
             card=told.card,
             authorization=told.authorization.get_secret_value() if told.authorization else None,
+            assumed=assumed,
         )
         for told in settings.all_backends
     ]

@@ -7,7 +7,7 @@ call, also with those of a template that has no such parameter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from comfy_mcp.store import JobStore
 from comfy_mcp.workbench.presets import OWN, presets_of
 from comfy_mcp.workflows import Around, Template
 
-__all__ = ["EVERY", "Settled", "settled"]
+__all__ = ["EVERY", "Laid", "Settled", "Takes", "settled"]
 
 EVERY = "*"
 """In the setting ``locked``: every template."""
@@ -37,11 +37,20 @@ class Laid:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What stands for a template where there is none: its id and the names of its parameters."""
+
+    id: str
+    parameters: Collection[str]
+    takes_style: bool = False
+
+
 @dataclass(slots=True)
 class Settled:
     """The arguments of a call and what is laid over them, weakest first."""
 
-    template: Template
+    template: Template | Takes
     arguments: dict[str, Any]
     style: str | None
     layers: list[tuple[dict[str, Any], str]]
@@ -81,7 +90,7 @@ def _differs(name: str, value: Any, other: Any, owner: str) -> list[str]:
 
 
 async def settled(
-    template: Template, request: JobRequest, store: JobStore, locked: Mapping[str, Mapping[str, Any]]
+    template: Template | Takes, request: JobRequest, store: JobStore, locked: Mapping[str, Mapping[str, Any]]
 ) -> Settled:
     """The request with all that is laid over it. Raises NotFound for a preset that its owner does not have."""
     layers: list[tuple[dict[str, Any], str]] = []
@@ -100,7 +109,7 @@ def _set(layer: Mapping[str, Any], free: frozenset[str], *, keep_empty: bool = F
     return {name: value for name, value in layer.items() if value not in empty and name not in free}
 
 
-async def _preset(template: Template, request: JobRequest, store: JobStore) -> Preset | None:
+async def _preset(template: Template | Takes, request: JobRequest, store: JobStore) -> Preset | None:
     """The preset that the person sends with every call, where there is one; else the call's; else the default."""
     chosen = request.standing.get("preset")
     if request.preset is None and chosen is None and not request.default_preset:

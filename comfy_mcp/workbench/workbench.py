@@ -29,7 +29,7 @@ from comfy_mcp.tasks import background, to_the_end
 from comfy_mcp.texts import CHAT
 from comfy_mcp.watch import Board
 from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
-from comfy_mcp.workbench.chat_values import CHAT_PICTURES
+from comfy_mcp.workbench.chat_values import CHAT_PICTURES, described_chat
 from comfy_mcp.workbench.chats import Chats
 from comfy_mcp.workbench.comparisons import Comparisons
 from comfy_mcp.workbench.places import Places
@@ -180,9 +180,13 @@ class Workbench:
         """The job as it is now, with the newest progress or its place in the queue. Raises NotFound."""
         return await self._shown(await self.store.get(job, owner))
 
-    async def jobs(self, owner: str | None = None, *, limit: int = 50, before: str | None = None) -> Sequence[Job]:
-        """The newest jobs first; ``before`` is the id of the last one of the page before."""
-        return [await self._shown(job) for job in await self.store.list(owner, limit=limit, before=before)]
+    async def jobs(
+        self, owner: str | None = None, *, limit: int = 50, before: str | None = None, cells: bool = True
+    ) -> Sequence[Job]:
+        """The newest jobs first; ``before`` is the id of the last one of the page before. Without ``cells``, what ended
+        of a comparison is left out."""
+        found = await self.store.list(owner, limit=limit, before=before, cells=cells)
+        return [await self._shown(job) for job in found]
 
     async def active(self, owner: str | None = None, *, limit: int = 50) -> Sequence[Job]:
         """What runs, then what waits, oldest first."""
@@ -196,13 +200,17 @@ class Workbench:
             return job.at(progress)
         return replace(job, place=await self._places.of(job)) if job.state is JobState.QUEUED else job
 
-    async def follow(self, job: str, owner: str | None = None) -> AsyncGenerator[Job]:
-        """The job now, again after every change, and a last time when it has ended. Raises NotFound."""
+    async def follow(self, job: str, owner: str | None = None, *, every: float = 0.0) -> AsyncGenerator[Job]:
+        """The job now, again after every change, and a last time when it has ended. Raises NotFound.
+
+        What another process does is looked for ``every`` so many seconds, if that is longer than usual.
+        """
         with self._board.watching(job) as watcher:
             current = await self.job(job, owner)
             yield current
             while not current.state.terminal:
-                notice = await watcher.wait(_HERE_POLL_SECONDS if self.dispatching else _ELSEWHERE_POLL_SECONDS)
+                usual = _HERE_POLL_SECONDS if self.dispatching else _ELSEWHERE_POLL_SECONDS
+                notice = await watcher.wait(max(usual, every))
                 for progress in notice.progress:
                     current = current.at(progress)
                     yield current
@@ -238,6 +246,13 @@ class Workbench:
         self._board.post_work()
         self._board.post(job)
         return current
+
+    async def cancel_all(self, owner: str, template: str, prefix: str) -> None:
+        """As `cancel`, every job of these whose idempotency key begins so."""
+        concerned = await to_the_end(self.store.cancel_all(owner, template, prefix))
+        self._board.post_work()
+        for job in concerned:
+            self._board.post(job)
 
     @property
     def drops_abandoned(self) -> bool:
@@ -279,12 +294,15 @@ class Workbench:
         return (await self.pool.object_infos())[0]
 
     async def describe(self, template: str, *, fresh: bool = False) -> dict[str, Any]:
-        """Everything about a template with every choice, as was last known or as it is now (``fresh``).
+        """Everything about a template, or a chat, with every choice, as was last known or as it is now (``fresh``).
 
         Raises:
-            NotFound: there is no such template.
-            BackendUnavailable: no ComfyUI answers, or ever did.
+            NotFound: there is no such template, or no LLM server is set up to chat with.
+            BackendUnavailable: no ComfyUI (for a chat: no LLM server) answers, or ever did.
         """
+        if template == CHAT and self.settings.all_llm_servers:
+            offered = await self.chats.offered(fresh=fresh)
+            return described_chat([f"{name}/{each.id}" for name, has in offered.items() for each in has if each.chats])
         found = self.catalogue.get(template)
         info = None if fresh else self.known_info
         return describe(found, object_info=info or await self.object_info())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import sys
@@ -23,6 +24,7 @@ from tests.texts import text_server
 
 PAGE = ROOT / "docs" / "text-models.md"
 TEXT = PAGE.read_text()
+AGENT = r'`(\{"name".*?\})`'
 
 
 def fenced(language: str) -> list[str]:
@@ -36,17 +38,35 @@ def commands() -> list[list[str]]:
     return [words[1:] for words in told if words and words[0] == "comfy-workbench"]
 
 
-async def test_the_program_runs_as_it_stands(tmp_path: Path) -> None:
-    (program,) = fenced("python")
-    async with text_server(("qwen3-8b",)) as server:
-        file = tmp_path / "program.py"
-        file.write_text(program.replace("http://127.0.0.1:1234", server.url))
+@pytest.mark.parametrize(
+    ("program", "told"),
+    list(
+        zip(
+            fenced("python"),
+            [
+                "qwen3-8b on Why is the sky blue?Usage(prompt=7, completion=2",
+                "['report.md', 'report.html']\nqwen3-8b on Is this a good sentence?\n",
+            ],
+            strict=True,
+        )
+    ),
+    ids=["client", "queue"],
+)
+async def test_a_program_runs_as_it_stands(tmp_path: Path, program: str, told: str) -> None:
+    async with text_server(("qwen3-8b", "gemma3-4b")) as server:
+        (agent,) = re.findall(AGENT, TEXT)
+        for name, text in (("program.py", program), ("agents.json", f"[{agent}]")):
+            (tmp_path / name).write_text(text.replace("http://127.0.0.1:1234", server.url))
         ran = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(file)), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *(sys.executable, "program.py"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         out, failures = await asyncio.wait_for(ran.communicate(), 60)
     assert ran.returncode == 0, failures.decode()
-    assert out.decode().startswith("qwen3-8b on Why is the sky blue?Usage(prompt=7, completion=2")
+    assert out.decode().startswith(told)
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -71,7 +91,7 @@ def test_the_settings_are_those_there_are() -> None:
 
 
 def test_the_agent_is_one() -> None:
-    told = re.findall(r'`(\{"name".*?\})`', TEXT)
+    told = re.findall(AGENT, TEXT)
     (agent,) = parse([json.loads(each) for each in told], "agents.json")
     assert (agent.name, agent.model) == ("critic", "qwen3-8b")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -112,6 +113,29 @@ async def test_cancel_ends_a_queued_job_and_asks_for_the_end_of_a_running_one(st
     assert (await store.cancel(running.id, "ann")).state is JobState.RUNNING
     assert await store.cancel_requests() == {running.id}
     assert await store.lease("next", first) is None
+
+
+async def test_what_has_keys_of_one_beginning_is_cancelled_together(store: JobStore) -> None:
+    keys = ("run-1", "run-2", "other-1")
+    jobs = [await store.enqueue(new_job(), Idempotency(key, "same")) for key in keys]
+    stranger = await store.enqueue(new_job("bob"), Idempotency("run-1", "same"))
+    assert (running := await store.lease("attempt", first)) is not None and running.id == jobs[0].id
+
+    assert set(await store.cancel_all("ann", "txt2img", "run-")) == {jobs[0].id, jobs[1].id}
+
+    states = [(await store.get(job.id)).state for job in (*jobs, stranger)]
+    assert states == [JobState.RUNNING, JobState.CANCELLED, JobState.QUEUED, JobState.QUEUED]
+    assert await store.cancel_requests() == {running.id}
+    assert await store.cancel_all("ann", "txt2img", "nothing-") == []
+
+
+async def test_who_takes_the_turn_may_be_another_than_the_owner(store: JobStore) -> None:
+    job = await store.enqueue(replace(new_job(), turn="ann, by the hundred"))
+    assert [lane.owner for lane in (await store.line(10)).queue.lanes] == ["ann, by the hundred"]
+    assert (leased := await store.lease("attempt", first)) is not None and leased.owner == "ann"
+    await store.enqueue(new_job())
+    assert set((await store.line(10)).queue.turns) == {"ann, by the hundred"}
+    assert [found.id for found in await store.list("ann")][-1] == job.id
 
 
 async def test_a_cancelled_job_is_not_queued_again(store: JobStore) -> None:

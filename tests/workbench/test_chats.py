@@ -20,7 +20,7 @@ from llm_bridge.chat import ChatRequest, Event, Text
 from llm_bridge.errors import ServerError, UnknownModel
 from llm_bridge.messages import Message
 from tests.bridge.providers.scripted import Router
-from tests.bridge.servers import End, Script, chunk, scripted, sse, stream
+from tests.bridge.servers import End, Script, chunk, json_answer, scripted, sse, stream
 from tests.texts import CHAT, NOWHERE, hanging, says, text_server
 from tests.workbenches import settings_for
 
@@ -236,3 +236,14 @@ async def growing(workbench: Workbench, job: Job) -> None:
         async for current in workbench.follow(job.id):
             if current.progress.text:
                 return
+
+
+async def test_a_key_that_is_refused_fails_the_job_and_is_not_tried_again_and_again(
+    tmp_path: Path, server: Script
+) -> None:
+    server.on(CHAT, json_answer({"error": {"message": "Incorrect API key provided"}}, 401))
+    async with Workbench.open(settings(tmp_path, server)) as workbench:
+        job = await ended(workbench, await workbench.submit(chat()))
+    assert job.state is JobState.FAILED
+    assert job.error is not None and "Incorrect API key" in job.error.message and job.error.hint
+    assert len(server.bodies(CHAT)) == 1

@@ -33,9 +33,9 @@ def opened(data: Path, server: Script, **more: Any) -> Any:
     return Workbench.open(settings_for(data, NOWHERE, llm_url=server.url, **more))
 
 
-async def started(workbench: Workbench, owner: str = "local", **values: Any) -> Plan:
+async def started(workbench: Workbench, owner: str = "local", key: str | None = None, **values: Any) -> Plan:
     asked = {"models": ["alpha", "beta"], "prompts": PROMPTS, **values}
-    return await workbench.comparisons.start_from(comparison_values(asked), owner)
+    return await workbench.comparisons.start_from(comparison_values(asked), owner, key)
 
 
 async def until(workbench: Workbench, plan: Plan, true: Callable[[Plan], bool]) -> Plan:

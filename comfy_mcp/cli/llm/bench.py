@@ -35,12 +35,11 @@ class _Measured:
 
     def told(self) -> dict[str, Any]:
         load = next((reply.metrics.load for reply in self.replies if reply.metrics.load is not None), None)
-        rates = [reply.timings.tokens_per_second or reply.metrics.tokens_per_second for reply in self.replies]
         return {
             "model": self.model,
             "load": load,
             "ttft": _middle([reply.metrics.ttft for reply in self.replies]),
-            "tokens_per_second": _middle(rates),
+            "tokens_per_second": _middle([reply.tokens_per_second for reply in self.replies]),
             "tokens": _middle([reply.usage.completion for reply in self.replies]),
             "failure": self.failure,
         }

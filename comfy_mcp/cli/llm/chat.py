@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mimetypes
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ import click
 
 from comfy_mcp.cli.llm.servers import opened, routed
 from comfy_mcp.errors import BadRequest
-from llm_bridge.chat import ChatRequest, Event, Loading, Reasoning, Reply, Sampling, Text, Waiting
+from llm_bridge.chat import ChatRequest, Event, Loading, Reasoning, Reply, Restarted, Sampling, Text, Waiting
+from llm_bridge.errors import BadInput
 from llm_bridge.messages import Image, Message
 from llm_bridge.queue import Queue
 
@@ -72,10 +72,10 @@ def _schema(file: Any) -> Any:
 
 
 def _image(path: Path) -> Image:
-    kind = mimetypes.guess_type(path.name)[0] or ""
-    if kind not in ("image/png", "image/jpeg", "image/webp", "image/gif"):
-        raise BadRequest(f"{path.name} is no picture that models take.", hint="Give PNG, JPEG, WebP or GIF.")
-    return Image(path.read_bytes(), kind)
+    try:
+        return Image.of(path.read_bytes())
+    except BadInput:
+        raise BadRequest(f"{path.name} is no picture that models take.", hint="Give PNG, JPEG, WebP or GIF.") from None
 
 
 @dataclass
@@ -134,6 +134,11 @@ class _Shown:
                 self._clear()
                 self._stop_thinking()
                 click.echo(text, nl=False)
+            case Restarted(reason):
+                self._clear()
+                self._stop_thinking()
+                click.echo()
+                click.secho(reason, err=True, dim=True)
             case _:
                 pass
 
@@ -170,8 +175,7 @@ def speed(reply: Reply) -> str:
         parts.append(f"loaded in {measured.load:.1f} s")
     if measured.ttft is not None:
         parts.append(f"first token after {measured.ttft * 1000:.0f} ms")
-    rate = reply.timings.tokens_per_second or measured.tokens_per_second
-    if rate is not None:
+    if (rate := reply.tokens_per_second) is not None:
         parts.append(f"{rate:.1f} tokens/s")
     if tokens is not None:
         parts.append(f"{tokens} tokens")

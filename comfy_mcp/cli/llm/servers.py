@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 
 import click
 
@@ -15,7 +14,7 @@ from llm_bridge.chat import ChatRequest, Event, Reply
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BridgeError
 from llm_bridge.queue import Queue
-from llm_bridge.router import Router
+from llm_bridge.router import Choice, Router
 from llm_bridge.scan import scan
 
 __all__ = ["endpoints", "in_our_words", "opened", "routed"]
@@ -46,10 +45,12 @@ async def opened() -> AsyncGenerator[Queue]:
 
 async def routed(queue: Queue, request: ChatRequest, on_event: Callable[[Event], object] | None = None) -> Reply:
     """The reply to a request whose model is a name as the router takes them; what `auto` chose is told."""
-    choice = await Router(queue).choose(request)
-    if request.model.partition(":")[0] == "auto":
-        click.secho(choice.because, err=True, dim=True)
-    return await queue.ask(replace(request, model=choice.model), on_event, server=choice.server)
+
+    def tell(choice: Choice) -> None:
+        if request.model.partition(":")[0] == "auto":
+            click.secho(choice.because, err=True, dim=True)
+
+    return await Router(queue).ask(request, on_event, on_choice=tell)
 
 
 @contextmanager
