@@ -44,14 +44,23 @@ class Watcher:
             self._progress.append(progress)
         self._event.set()
 
+    @property
+    def oldest(self) -> Progress | None:
+        """The first progress that the next wait will give."""
+        return self._progress[0] if self._progress else None
+
     async def wait(self, seconds: float) -> Notice:
         """Everything since the last wait, as soon as there is something; nothing after ``seconds``."""
         with anyio.move_on_after(seconds):
             await self._event.wait()
-        notice = Notice(tuple(self._progress), self._changed)
-        self._event, self._changed = anyio.Event(), False
+        changed, self._event, self._changed = self._changed, anyio.Event(), False
+        return Notice(self.taken(), changed)
+
+    def taken(self) -> tuple[Progress, ...]:
+        """The progress that the next wait would give, which it then does not."""
+        taken = tuple(self._progress)
         self._progress.clear()
-        return notice
+        return taken
 
 
 class Board:

@@ -54,3 +54,14 @@ async def test_progress_is_there_until_the_job_is_forgotten() -> None:
         board.forget("job")
         assert (await watcher.wait(5)).changed
         assert board.progress("job") is None
+
+
+async def test_what_is_taken_is_not_told_again() -> None:
+    board = Board()
+    with board.watching("job") as watcher:
+        board.post_progress("job", Progress(0.1))
+        board.post_progress("job", Progress(0.2))
+        assert watcher.oldest == Progress(0.1)
+        assert watcher.taken() == (Progress(0.1), Progress(0.2))
+        assert watcher.oldest is None
+        assert await watcher.wait(0.01) == NOTHING

@@ -32,6 +32,8 @@ def test_data_files_are_inside(unpacked: Path) -> None:
         "comfy_mcp/store/migrations/2.sql",
         "comfy_mcp/py.typed",
         "comfy_nodes/py.typed",
+        "llm_bridge/compare/reports/page.html",
+        "llm_bridge/compare/reports/diff.js",
         "llm_bridge/py.typed",
     ):
         assert (unpacked / name).is_file(), name

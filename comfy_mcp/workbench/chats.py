@@ -158,7 +158,8 @@ class Chats:
             Conflict, Overloaded, StorageUnavailable: as `Workbench.submit`.
         """
         store = self._workbench.store
-        digests = await to_thread.run_sync(_digests, asked)
+        # Without pictures there is nothing to wait for, and what was asked first is queued first.
+        digests = await to_thread.run_sync(_digests, asked) if any(images_of(asked)) else []
         once = Idempotency(key, _fingerprint(asked, digests)) if key else None
         if once is not None and (found := await store.find(schedule.owner, CHAT, once)) is not None:
             return found

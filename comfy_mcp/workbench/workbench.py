@@ -27,7 +27,7 @@ from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.store import Mode, QueueLimits, Record, SqliteStore
 from comfy_mcp.tasks import background, to_the_end
 from comfy_mcp.texts import CHAT
-from comfy_mcp.watch import Board
+from comfy_mcp.watch import Board, Watcher
 from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
 from comfy_mcp.workbench.chat_values import CHAT_PICTURES, described_chat
 from comfy_mcp.workbench.chats import Chats
@@ -206,17 +206,22 @@ class Workbench:
         What another process does is looked for ``every`` so many seconds, if that is longer than usual.
         """
         with self._board.watching(job) as watcher:
-            current = await self.job(job, owner)
+            current = _in_order(await self.job(job, owner), watcher)
             yield current
             while not current.state.terminal:
                 usual = _HERE_POLL_SECONDS if self.dispatching else _ELSEWHERE_POLL_SECONDS
                 notice = await watcher.wait(max(usual, every))
-                for progress in notice.progress:
+                looked = await self.job(job, owner) if notice.changed or not notice.progress else None
+                # Also what came while it was looked at: none is told after a later one, or left out at the end.
+                told = notice.progress if looked is None else (*notice.progress, *watcher.taken())
+                for progress in told:
                     current = current.at(progress)
                     yield current
-                if notice.changed or not notice.progress:
-                    before, current = current, await self.job(job, owner)
-                    if current != before:
+                if looked is not None:
+                    if told and looked.state is JobState.RUNNING:
+                        looked = looked.at(current.progress)
+                    if looked != current:
+                        current = looked
                         yield current
 
     async def wait(
@@ -340,6 +345,12 @@ class Workbench:
     async def read(self, asset: Asset) -> bytes:
         """The bytes of a picture, checked against their hash. Raises NotFound when they expired."""
         return await self.assets.read(asset)
+
+
+def _in_order(job: Job, watcher: Watcher) -> Job:
+    """The job no further than the progress that its watcher is told of next: none is told before an earlier one."""
+    oldest = watcher.oldest
+    return job if oldest is None or job.state is not JobState.RUNNING else job.at(oldest)
 
 
 def _limits(settings: Settings) -> QueueLimits:
