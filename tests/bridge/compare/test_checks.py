@@ -34,7 +34,7 @@ async def told(rule: str, answer: str) -> str:
         ("starts:Dear", "\nDear Sir", "My Dear"),
         ("ends:.", "Done. ", "Done"),
         (r"regex:^\d+$", "123", "12a"),
-        (r"not-regex:(?i)as an ai", "I think", "As an AI"),
+        (r"not-regex:(?i)as a machine", "I think", "As a Machine"),
         ("min-chars:3", "abc", "ab"),
         ("max-chars:3", "abc", "abcd"),
         ("min-words:3", "one two — three", "one — two"),
