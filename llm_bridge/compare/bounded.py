@@ -26,10 +26,16 @@ async def for_each(items: Collection[Item], work: Callable[[Item], Awaitable[Non
         for item in rest:
             await work(item)
 
+    task = asyncio.current_task()
+    cancelling = task.cancelling() if task is not None else 0
     try:
         async with asyncio.TaskGroup() as group:
             workers = [group.create_task(worker()) for _ in range(min(at_once, len(items)))]
     except ExceptionGroup as errors:
+        # The group of Python 3.11 leaves the cancel counted by which it woke this task; cancel scopes around would miss
+        # the end of their own.
+        while task is not None and task.cancelling() > cancelling:
+            task.uncancel()
         raise errors.exceptions[0] from None
     # A task group takes a task that was cancelled from elsewhere for a finished one.
     if any(task.cancelled() for task in workers):

@@ -186,10 +186,14 @@ async def test_a_fault_of_the_caller_is_raised_as_it_is_and_stops_the_others() -
             stopped.append(request.model)
         raise AssertionError
 
+    task = asyncio.current_task()
+    assert task is not None
+    cancelling = task.cancelling()
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(5):
             await compare(TWO, ask)
     assert stopped == ["a", "a"]
+    assert task.cancelling() == cancelling
 
 
 async def test_a_folder_is_held_by_one_run_and_free_when_it_has_ended(tmp_path: Path) -> None:
