@@ -267,12 +267,19 @@ class Router:
     """Chooses among the servers of a queue, which then runs what was chosen; the `Ask` of a comparison, too.
 
     ``costs`` is by `server` or `server/model`; what is not in it costs what its endpoint says. What a server has is not
-    known for longer than ``fresh`` seconds.
+    known for longer than ``fresh`` seconds. With a ``server`` no other is chosen.
     """
 
-    def __init__(self, queue: Queue, costs: Mapping[str, float] | None = None, *, fresh: float = 5.0) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        costs: Mapping[str, float] | None = None,
+        *,
+        fresh: float = 5.0,
+        server: str | None = None,
+    ) -> None:
         self._queue = queue
-        self._costs, self._fresh = costs or {}, fresh
+        self._costs, self._fresh, self._server = costs or {}, fresh, server
 
     async def choose(self, request: ChatRequest, tokens: int | None = None) -> Choice:
         """For a request whose model is a name for `choose`; ``tokens`` is its prompt. Raises as `choose`.
@@ -281,13 +288,14 @@ class Router:
         that could not be asked.
         """
         told, wanted = await self._queue.models(fresh=self._fresh), Wanted.by(request, tokens)
-        views = self._queue.snapshot().servers
+        views = [view for view in self._queue.snapshot().servers if self._server in (None, view.name)]
         try:
             return choose(wanted, self._candidates(told, views))
         except BridgeError as failure:
             if guesses := self._guesses(wanted.name, views):
                 return choose(wanted, guesses)
-            if away := [models.message for models in told.values() if isinstance(models, BridgeError)]:
+            asked = [told[view.name] for view in views]
+            if away := [models.message for models in asked if isinstance(models, BridgeError)]:
                 failure.hint = f"{failure.hint} Not asked: {' '.join(away)}".strip()
             raise
 

@@ -215,12 +215,23 @@ class Host:
         if (timer := self._resting.pop(model, None)) is not None:
             timer.cancel()
 
-    def unload(self, model: str) -> None:
+    def unload(self, model: str) -> asyncio.Task[None]:
         """Let go of the model; nothing starts here before that is done."""
-        self._resting.pop(model, None)
+        self.wake(model)
         task = self._start(self._unload(model))
         self._unloads.add(task)
         task.add_done_callback(self._unloaded)
+        return task
+
+    def unused(self, model: str | None) -> list[str]:
+        """What is loaded and answers nobody just now: this model, or all that chat if None."""
+        wanted = None if model is None else self.loader.listed(model)
+        chatting = {each.id for each in self.loader.models if each.chats}
+        return [
+            name
+            for name in self.loader.held
+            if name in chatting and wanted in (None, name) and not self.runs(name) and name not in self._preparing
+        ]
 
     async def _unload(self, model: str) -> None:
         with suppress(BridgeError):

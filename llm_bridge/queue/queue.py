@@ -48,12 +48,25 @@ _MOST_LOST = 3
 """A request under which so many servers went away is taken for the cause."""
 
 
+class _Clients:
+    """Opens the clients of a queue, which live as long as it does."""
+
+    def __init__(self, stack: AsyncExitStack, timeouts: Timeouts | None) -> None:
+        self._stack, self._timeouts = stack, timeouts
+
+    async def open(self, endpoint: Endpoint) -> Client:
+        # What failed waits in line again, instead of on a server's slot.
+        opening = Client.open(endpoint, timeouts=self._timeouts, retry=Retry(attempts=1))
+        return await self._stack.enter_async_context(opening)
+
+
 class Queue:
     """Make one with `open`. Every method may be called from many tasks at once, on one event loop."""
 
-    def __init__(self, dispatcher: Dispatcher, patience: float, most: int) -> None:
+    def __init__(self, dispatcher: Dispatcher, patience: float, most: int, clients: _Clients) -> None:
         self._dispatcher = dispatcher
         self._patience, self._most = patience, most
+        self._clients = clients
         self._tasks: dict[Asked, asyncio.Task[None]] = {}
         self._last = 0
         self._usual = _BUSY_SECONDS
@@ -80,20 +93,21 @@ class Queue:
             BadInput: two servers have one name, or the key of one is missing.
         """
         dispatcher = Dispatcher(policy or Policy(), keep, patience)
-        queue = cls(dispatcher, patience, most)
         async with AsyncExitStack() as stack:
+            queue = cls(dispatcher, patience, most, _Clients(stack, timeouts))
             for endpoint in endpoints:
-                if endpoint.name in dispatcher.hosts:
-                    raise BadInput(f"Two servers are called {endpoint.name}.", hint="Give each a name of its own.")
-                # What failed waits in line again, instead of on a server's slot.
-                client = await stack.enter_async_context(
-                    Client.open(endpoint, timeouts=timeouts, retry=Retry(attempts=1))
-                )
-                dispatcher.hosts[endpoint.name] = Host(client, dispatcher.schedule)
+                await queue.add(endpoint)
             try:
                 yield queue
             finally:
                 await queue._close()
+
+    async def add(self, endpoint: Endpoint) -> None:
+        """One more server from now on. Raises BadInput: one of this name is there, or its key is missing."""
+        hosts = self._dispatcher.hosts
+        if endpoint.name in hosts:
+            raise BadInput(f"Two servers are called {endpoint.name}.", hint="Give each a name of its own.")
+        hosts[endpoint.name] = Host(await self._clients.open(endpoint), self._dispatcher.schedule)
 
     @asynccontextmanager
     async def stream(
@@ -160,6 +174,20 @@ class Queue:
         if not found:
             raise self._dispatcher.unknown(model)
         return min(found, key=lambda pair: pair[1].id != model)
+
+    async def unload(self, model: str | None = None, *, server: str | None = None) -> list[str]:
+        """Let go of a model, or of every one, anywhere or on ``server``; of those that went `server/model`.
+
+        What answers just now stays, and what waits is loaded again. Servers that are away or cannot be told to unload
+        hold nothing of ours. Models that only embed stay too.
+        """
+        hosts = [host for host in self._dispatcher.hosts.values() if server in (None, host.name)]
+        if hosts:
+            await asyncio.wait([host.look() for host in hosts])
+        gone = [(host, name) for host in hosts if host.failure is None for name in host.unused(model)]
+        if gone:
+            await asyncio.wait([host.unload(name) for host, name in gone])
+        return [f"{host.name}/{name}" for host, name in gone if name not in host.loader.held]
 
     def snapshot(self) -> Snapshot:
         """For people: what is loaded, runs and waits now."""

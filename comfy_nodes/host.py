@@ -1,0 +1,112 @@
+"""All that the nodes reach of ComfyUI: live text, events, progress, the wish to stop, folders and memory.
+
+Looked up when it is used, so that the pack imports and its nodes can be called without ComfyUI: there nothing is told
+and nobody interrupts. Every method of `Running` may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Interrupted", "Running", "free_memory", "interruption", "output_folder", "prompt_server", "user_folder"]
+
+_TEXT_SECONDS = 0.1
+_MOST_TEXT = 20_000
+"""Letters of a growing text that are shown; the end is what people watch."""
+
+
+class Interrupted(Exception):
+    """Somebody stopped the graph. Only raised where there is no ComfyUI with an exception of its own for it."""
+
+
+class Running:
+    """One call of one node, for the page that submitted the graph.
+
+    A program that submits without a client id is told nothing: ComfyUI would tell every page that is open instead.
+    """
+
+    def __init__(self, node: str | None) -> None:
+        server = prompt_server()
+        self.node = node or ""
+        self._server = server
+        self._client: str | None = getattr(server, "client_id", None)
+        # Which prompt runs is in a context variable of ComfyUI, which another thread does not have.
+        self._context = contextvars.copy_context()
+        self._stopped = False
+        self._text_due = 0.0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody asked this graph to stop. Reads the flag, and leaves it as it is for ComfyUI."""
+        management = sys.modules.get("comfy.model_management")
+        return self._stopped or (management is not None and bool(management.processing_interrupted()))
+
+    def text(self, text: str, *, last: bool = False) -> None:
+        """Show what there is so far in the node, at most ten times a second; ``last`` is always shown."""
+        now = time.monotonic()
+        if self._told and (last or now >= self._text_due):
+            self._text_due = now + _TEXT_SECONDS
+            self._server.send_progress_text(text[-_MOST_TEXT:], self.node, self._client)
+
+    def tell(self, event: str, data: dict[str, Any]) -> None:
+        """Send an event to the page; ``data`` is JSON."""
+        if self._told:
+            self._server.send_sync(event, data, self._client)
+
+    def progress(self, value: int, maximum: int) -> None:
+        """Move the bar of the node: ``value`` of ``maximum`` is done."""
+        modules = sys.modules.get("comfy.utils")
+        if modules is None or not self.node or maximum <= 0 or self.interrupted:
+            return
+        bar = modules.ProgressBar(maximum, node_id=self.node)
+        try:
+            self._context.copy().run(bar.update_absolute, min(value, maximum), maximum)
+        except _interruption_type():
+            # ComfyUI's bar raises for a graph that is to stop, and takes the flag away.
+            self._stopped = True
+
+    @property
+    def _told(self) -> bool:
+        return self._client is not None and bool(self.node)
+
+
+def prompt_server() -> Any:
+    """ComfyUI's server object, None where there is none."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
+def interruption() -> Exception:
+    """What a node raises when the graph is to stop: ComfyUI takes it for that, not for a failure."""
+    return _interruption_type()()
+
+
+def _interruption_type() -> type[Exception]:
+    management = sys.modules.get("comfy.model_management")
+    return Interrupted if management is None else management.InterruptProcessingException
+
+
+def free_memory() -> None:
+    """Let ComfyUI unload its models and give their memory back. Blocks; for the thread that runs the graph only."""
+    management = sys.modules.get("comfy.model_management")
+    if management is not None:
+        management.unload_all_models()
+        management.soft_empty_cache()
+
+
+def user_folder() -> Path:
+    """Where the nodes keep what is theirs, inside of ComfyUI's user folder; it need not exist."""
+    paths = sys.modules.get("folder_paths")
+    base = Path.home() / ".cache" if paths is None else Path(paths.get_user_directory())
+    return base / "comfyui-workbench"
+
+
+def output_folder(kind: str) -> Path:
+    """ComfyUI's folder of this kind: output, or temp, which it empties when it starts."""
+    paths = sys.modules.get("folder_paths")
+    if paths is None:
+        return user_folder() / kind
+    return Path(paths.get_temp_directory() if kind == "temp" else paths.get_output_directory())

@@ -1,0 +1,175 @@
+"""The LLM servers that the nodes ask, all through one queue: who asks how many things at once, each server gets one.
+
+Owns what names mean: of servers, of models, of patterns for models. Everything here runs on the bridge's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from fnmatch import fnmatchcase
+
+from comfy_nodes.setup import set_up_servers
+from comfy_nodes.values import Provider
+from llm_bridge.chat import ChatRequest, Event, Reply
+from llm_bridge.endpoints import Endpoint
+from llm_bridge.errors import BadInput, BridgeError, ServerUnavailable, UnknownModel
+from llm_bridge.providers import Model
+from llm_bridge.queue import Queue
+from llm_bridge.router import Router
+from llm_bridge.scan import scan
+
+__all__ = ["Listed", "Servers", "the_servers"]
+
+_SCAN_SECONDS = 30.0
+_LISTED_SECONDS = 2.0
+
+Listed = Mapping[str, Sequence[Model] | BridgeError]
+"""The models of each server by its name; of one that cannot be asked, why."""
+
+
+class Servers:
+    """Those that are set up; without any, those that run on this machine, which are looked for now and then."""
+
+    def __init__(self, queue: Queue, stack: AsyncExitStack, *, scanning: bool) -> None:
+        self._queue, self._scanning = queue, scanning
+        # Never closed: the thread ends with the process, and its sockets with it. But it must not be collected.
+        self._stack = stack
+        self._urls = set[str]()
+        self._broken = dict[str, BridgeError]()
+        self._scanned = float("-inf")
+        self._scan: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls) -> Servers:
+        """For as long as the process lives. Raises: BadInput when the settings cannot be used."""
+        endpoints, stack = set_up_servers(), AsyncExitStack()
+        servers = cls(await stack.enter_async_context(Queue.open(())), stack, scanning=not endpoints)
+        for endpoint in endpoints:
+            await servers._add(endpoint)
+        return servers
+
+    async def _add(self, endpoint: Endpoint) -> None:
+        if endpoint.root in self._urls:
+            return
+        try:
+            await self._queue.add(endpoint)
+            self._urls.add(endpoint.root)
+        except BridgeError as failure:
+            self._broken[endpoint.name] = failure
+
+    async def ask(
+        self, provider: Provider, request: ChatRequest, on_event: Callable[[Event], object] | None = None
+    ) -> Reply:
+        """The answer of the model of this name, which may be `auto` (`llm_bridge.router`), in its turn.
+
+        Raises: BridgeError, as `Router.ask`.
+        """
+        return await (await self.router(provider)).ask(request, on_event)
+
+    async def router(self, provider: Provider) -> Router:
+        """What chooses among the provider's servers. Raises: BadInput for a provider that is not there."""
+        await self._find(provider, _SCAN_SECONDS)
+        return Router(self._queue, server=self._named(provider))
+
+    async def listed(self, provider: Provider, *, fresh: float = _LISTED_SECONDS) -> Listed:
+        """What the servers have, at most ``fresh`` seconds old. Raises: BadInput as `router`."""
+        await self._find(provider, _LISTED_SECONDS)
+        name = self._named(provider)
+        told: Listed = {**self._broken, **await self._queue.models(fresh=fresh)}
+        return {server: models for server, models in told.items() if name in (None, server)}
+
+    async def resolve(self, provider: Provider, patterns: Iterable[str]) -> tuple[str, ...]:
+        """The models that are meant, each once as `server/model`: a name, a pattern such as `qwen*`, `*`, or `auto`.
+
+        Raises: UnknownModel for what no server has; ServerUnavailable when there is no server; BadInput as `router`.
+        """
+        listed = await self.listed(provider)
+        if not listed:
+            raise ServerUnavailable(
+                "No LLM server was found on this machine.",
+                hint="Start LM Studio, Ollama or another one, or name it in WORKBENCH_LLM_URL.",
+            )
+        there = {
+            f"{server}/{model.id}": model
+            for server, models in listed.items()
+            if not isinstance(models, BridgeError)
+            for model in models
+        }
+        found = dict[str, None]()
+        for pattern in patterns:
+            if any(sign in pattern for sign in "*?["):
+                found |= dict.fromkeys(self._matching(pattern, there, listed))
+            else:
+                choice = await (await self.router(provider)).choose(ChatRequest(pattern, ()))
+                found[choice.candidate.name] = None
+        return tuple(found)
+
+    def _matching(self, pattern: str, there: Mapping[str, Model], listed: Listed) -> list[str]:
+        """Those that chat. Case does not count: people write model names as they like."""
+        sought = pattern.casefold()
+        found = [
+            name
+            for name, model in there.items()
+            if model.chats and any(fnmatchcase(each.casefold(), sought) for each in (name, model.id, *model.aliases))
+        ]
+        if not found:
+            away = " ".join(failure.message for failure in listed.values() if isinstance(failure, BridgeError))
+            names = ", ".join([name for name, model in there.items() if model.chats][:10]) or "none"
+            raise UnknownModel(f"No model fits {pattern[:128]!r}.", hint=f"There are: {names}. {away}".strip())
+        return found
+
+    async def unload(self, provider: Provider, model: str | None = None) -> list[str]:
+        """As `Queue.unload`; ``model`` may be `server/model`."""
+        server = self._named(provider)
+        named, _, rest = (model or "").partition("/")
+        if rest and named in self._queue_names():
+            server, model = named, rest
+        return await self._queue.unload(model, server=server)
+
+    def _named(self, provider: Provider) -> str | None:
+        if not provider.name:
+            return None
+        if (failure := self._broken.get(provider.name)) is not None:
+            raise failure
+        if provider.name not in self._queue_names():
+            known = ", ".join(self._queue_names()) or "none"
+            raise BadInput(
+                f"There is no LLM server called {provider.name[:64]!r}.",
+                hint=f"There are: {known}. Start it, or name it in the settings.",
+            )
+        return provider.name
+
+    def _queue_names(self) -> list[str]:
+        return [view.name for view in self._queue.snapshot().servers]
+
+    async def _find(self, provider: Provider, seconds: float) -> None:
+        """Look for servers that came, unless that was done just now; only who has none waits for it."""
+        if not self._scanning:
+            return
+        names = self._queue_names()
+        missing = not names or bool(provider.name and provider.name not in names)
+        due = time.monotonic() - self._scanned > (_LISTED_SECONDS if missing else seconds)
+        if due and (self._scan is None or self._scan.done()):
+            self._scan = asyncio.create_task(self._look_around())
+        if missing and self._scan is not None:
+            await asyncio.shield(self._scan)
+
+    async def _look_around(self) -> None:
+        for found in await scan():
+            await self._add(found.endpoint)
+        self._scanned = time.monotonic()
+
+
+_OPENING: dict[asyncio.AbstractEventLoop, asyncio.Task[Servers]] = {}
+
+
+async def the_servers() -> Servers:
+    """The servers of this process, opened when they are first needed. Raises: BadInput as `Servers.open`."""
+    loop = asyncio.get_running_loop()
+    opening = _OPENING.get(loop)
+    if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+        opening = _OPENING[loop] = asyncio.create_task(Servers.open())
+    return await asyncio.shield(opening)
