@@ -32,7 +32,7 @@ chaos: $(READY)  ## an hour of kills on two cores: 1000 of the workbench, 200 of
 
 lock: $(READY)  ## renew the lock after a change of pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate \
-	  --extra server --extra s3 --group dev -o requirements.lock --quiet
+	  --extra server --extra s3 --extra nodes --group dev -o requirements.lock --quiet
 
 setup: $(READY)
 

@@ -28,6 +28,7 @@ _COMMANDS = {
     "serve": "comfy_mcp.cli.serve",
     "stdio": "comfy_mcp.cli.stdio",
     "engine": "comfy_mcp.cli.engine",
+    "install-nodes": "comfy_mcp.cli.install_nodes",
     "demo": "comfy_mcp.cli.demo",
     "doctor": "comfy_mcp.cli.doctor",
 }
