@@ -18,8 +18,12 @@ def main() -> None:
     parser.add_argument("--step-delay", type=float, default=0.0, help="seconds added to every sampler step")
     parser.add_argument("--checkpoint", action="append", default=[], help="one more checkpoint to offer, by name")
     parser.add_argument("--ledger", type=Path, help="a file to write every execution to, for who compares")
+    parser.add_argument("--pack", type=Path, action="append", default=[], help="a folder of custom nodes to load")
+    parser.add_argument("--frontend", type=Path, help="the folder of ComfyUI's page, when it is not installed")
     told = parser.parse_args()
-    config = EngineConfig(told.step_delay, tuple(told.checkpoint), told.ledger)
+    config = EngineConfig(
+        told.step_delay, tuple(told.checkpoint), told.ledger, packs=tuple(told.pack), frontend=told.frontend
+    )
 
     def ready(url: str) -> None:
         sys.stdout.write(f"listening on {url}\n")

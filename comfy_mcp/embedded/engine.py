@@ -6,18 +6,20 @@ Owns the state of one server. The event loop owns everything but the running gra
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
+import sys
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anyio import to_thread
 from PIL import Image
 
+from comfy_mcp.embedded.bodies import MOST_UPLOAD
 from comfy_mcp.embedded.execution import Execution, Finished, Job
 from comfy_mcp.embedded.host import Host
 from comfy_mcp.embedded.ledger import Ledger
@@ -25,12 +27,15 @@ from comfy_mcp.embedded.node import NodeClass
 from comfy_mcp.embedded.nodes_image import IMAGE_NODES
 from comfy_mcp.embedded.nodes_model import MODEL_NODES
 from comfy_mcp.embedded.nodes_sampling import SAMPLING_NODES
-from comfy_mcp.embedded.sockets import Sockets
+from comfy_mcp.embedded.pack_routes import RouteTable
+from comfy_mcp.embedded.packs import load_packs
+from comfy_mcp.embedded.sockets import Sockets, framed
+from comfy_mcp.embedded.standins import install
 from comfy_mcp.embedded.validation import validate
+from comfy_mcp.embedded.worker import Worker
 
 __all__ = ["Engine", "EngineConfig"]
 
-MOST_UPLOAD = 100 * 2**20
 _MOST_HISTORY = 10_000
 _FOLDERS = [
     "checkpoints",
@@ -67,12 +72,15 @@ _MODELS = {
 @dataclass(frozen=True)
 class EngineConfig:
     """``step_delay`` seconds are added to every sampler step; ``checkpoints`` are offered beside its own; ``ledger`` is
-    a file that tells of every execution; ``nodes`` are more node classes by name."""
+    a file that tells of every execution; ``nodes`` are more node classes by name; ``packs`` are folders of custom
+    nodes; ``frontend`` is the folder of ComfyUI's page."""
 
     step_delay: float = 0.0
     checkpoints: tuple[str, ...] = ()
     ledger: Path | None = None
     nodes: Mapping[str, NodeClass] = field(default_factory=dict[str, NodeClass])
+    packs: tuple[Path, ...] = ()
+    frontend: Path | None = None
 
 
 class Engine:
@@ -94,11 +102,28 @@ class Engine:
         self._work = asyncio.Event()
         self._forget = False
         self._execution = Execution(self.nodes, self.host, self._send_from_thread, self._picture_from_thread)
+        self._worker = Worker(self._execution.run)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.frontend = config.frontend
+        self.routes = RouteTable()
+        self._standins = install(self._execution, self.publish, self.routes) if config.packs else []
+        self.packs = load_packs(config.packs)
+        own = set(self.nodes)
+        for pack in self.packs:
+            self.nodes |= {name: cls for name, cls in pack.nodes.items() if name not in own}
+        self._titles = {name: title for pack in self.packs for name, title in pack.titles.items()}
 
     def close(self) -> None:
         self.host.stop.set()
+        self._worker.close()
+        for name in self._standins:
+            del sys.modules[name]
         self._folder.cleanup()
+
+    def title(self, name: str) -> str | None:
+        """The display name of a class of a pack; classes of the engine tell their own."""
+        own = None if not any(name in pack.nodes for pack in self.packs) else name
+        return self._titles.get(name, own)
 
     @property
     def models(self) -> dict[str, list[str]]:
@@ -119,13 +144,15 @@ class Engine:
     def tell_status(self) -> None:
         self.sockets.send("status", {"status": self.status})
 
-    def submit(self, prompt: Any, prompt_id: str, extra: dict[str, Any], number: float | None, front: bool) -> Any:
+    async def submit(
+        self, prompt: Any, prompt_id: str, extra: dict[str, Any], number: float | None, front: bool
+    ) -> Any:
         """Validate and queue a graph; the body of the answer.
 
         Raises:
             Refused: nothing of it can run.
         """
-        valid = validate(prompt, self.nodes, self.models, self.host)
+        valid = await validate(prompt, self.nodes, self.models, self.host)
         count = next(self._numbers)
         place = number if number is not None else float(-count if front else count)
         place = int(place) if number is None else place
@@ -168,7 +195,7 @@ class Engine:
                 self.running = job
                 self.tell_status()
                 with self._ledger.executing(job):
-                    finished = await to_thread.run_sync(self._execution.run, job, abandon_on_cancel=True)
+                    finished = await self._worker.run(job)
                 await asyncio.sleep(0)
                 self._finish(job, finished)
 
@@ -181,12 +208,24 @@ class Engine:
         self.tell_status()
         self.sockets.send("executing", {"node": None, "prompt_id": job.prompt_id}, job.client)
 
+    def publish(self, event: str | int, data: Any, client: str | None) -> None:
+        """Send an event of a pack to one client, or to all. From any thread; ``data`` is read at once.
+
+        Raises:
+            TypeError: ``data`` is no JSON, or bytes under a name.
+        """
+        self._soon(self.sockets.send_framed, event, framed(event, data), client)
+
     def _send_from_thread(self, kind: str, data: dict[str, Any]) -> None:
-        job = self.running
-        if self._loop is not None and job is not None:
-            self._loop.call_soon_threadsafe(self.sockets.send, kind, data, job.client)
+        if (job := self.running) is not None:
+            self._soon(self.sockets.send, kind, data, job.client)
 
     def _picture_from_thread(self, picture: Image.Image, told: dict[str, Any]) -> None:
-        job = self.running
-        if self._loop is not None and job is not None:
-            self._loop.call_soon_threadsafe(self.sockets.send_picture, picture, told, job.client)
+        if (job := self.running) is not None:
+            self._soon(self.sockets.send_picture, picture, told, job.client)
+
+    def _soon(self, send: Callable[..., None], *what: Any) -> None:
+        # A node that is left behind may still tell something after the loop has ended.
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(send, *what)

@@ -1,7 +1,7 @@
 """What a running node can reach: files, progress, and the wish to stop. One object per engine.
 
-Owns the folders input, output and temp, and the names of saved files. Nodes of the engine are given it; foreign packs
-are not.
+Owns the folders input, output, temp and user, and the names of saved files. Nodes of the engine are given it; packs
+see what `standins` shows of it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Host:
     previewed: float = 0.0
 
     def __post_init__(self) -> None:
-        for kind in ("input", "output", "temp"):
+        for kind in ("input", "output", "temp", "user"):
             (self.root / kind).mkdir(parents=True, exist_ok=True)
 
     def folder(self, kind: str) -> Path:
@@ -72,6 +72,16 @@ class Host:
             if annotated.endswith(f" [{suffix}]"):
                 name, kind = annotated.removesuffix(f" [{suffix}]"), suffix
         return self.find(kind, "", name)
+
+    def raise_if_stopped(self) -> None:
+        """Whoever sees the wish to stop first takes it away, as in ComfyUI.
+
+        Raises:
+            Interrupted: the prompt is to stop.
+        """
+        if self.stop.is_set():
+            self.stop.clear()
+            raise Interrupted
 
     def step(self, value: int, maximum: int, preview: Image.Image | None = None) -> None:
         """A node finished a step.

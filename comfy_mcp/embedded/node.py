@@ -19,36 +19,39 @@ MODELS = "models:"
 
 
 def inputs_of(cls: NodeClass, models: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """INPUT_TYPES with model lists filled in: section → name → [type, options]."""
+    """INPUT_TYPES with model lists filled in: section → name → [type, options]. What is hidden has a name alone."""
     found: dict[str, dict[str, Any]] = {}
     for section, inputs in cls.INPUT_TYPES().items():
         found[section] = {name: _filled(spec, models) for name, spec in inputs.items()}
     return found
 
 
-def _filled(spec: Any, models: Mapping[str, list[str]]) -> list[Any]:
+def _filled(spec: Any, models: Mapping[str, list[str]]) -> Any:
     if not isinstance(spec, tuple | list):
-        return [spec]
+        return spec
     parts: list[Any] = list(spec)
     if isinstance(parts[0], str) and parts[0].startswith(MODELS):
         parts[0] = list(models.get(parts[0].removeprefix(MODELS), []))
     return parts
 
 
-def describe(name: str, cls: NodeClass, models: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The entry of `/object_info` (server.py, node_info)."""
+def describe(name: str, cls: NodeClass, models: Mapping[str, list[str]], title: str | None = None) -> dict[str, Any]:
+    """The entry of `/object_info` (server.py, node_info). ``title`` is the display name that a pack gave."""
     inputs = inputs_of(cls, models)
     outputs = [list(kind) if isinstance(kind, list | tuple) else kind for kind in cls.RETURN_TYPES]
-    return {
+    told: dict[str, Any] = {
         "input": inputs,
         "input_order": {section: list(names) for section, names in inputs.items()},
         "output": outputs,
         "output_is_list": list(getattr(cls, "OUTPUT_IS_LIST", [False] * len(outputs))),
         "output_name": list(getattr(cls, "RETURN_NAMES", outputs)),
         "name": name,
-        "display_name": getattr(cls, "DISPLAY_NAME", name),
+        "display_name": title or getattr(cls, "DISPLAY_NAME", name),
         "description": getattr(cls, "DESCRIPTION", ""),
-        "python_module": "nodes",
+        "python_module": getattr(cls, "RELATIVE_PYTHON_MODULE", "nodes"),
         "category": getattr(cls, "CATEGORY", ""),
-        "output_node": bool(getattr(cls, "OUTPUT_NODE", False)),
+        "output_node": getattr(cls, "OUTPUT_NODE", False) is True,
     }
+    if hasattr(cls, "OUTPUT_TOOLTIPS"):
+        told["output_tooltips"] = list(cls.OUTPUT_TOOLTIPS)
+    return told | {word.lower(): True for word in ("DEPRECATED", "EXPERIMENTAL") if getattr(cls, word, False)}

@@ -154,6 +154,24 @@ _ALL = (
         CATEGORY="advanced/loaders", sections={"optional": {"device": DEVICE}},
     ),
     _node("VAELoader", ("VAE",), {"vae_name": ("models:vae",)}, _vae, CATEGORY="loaders", DISPLAY_NAME="Load VAE"),
+    # ComfyUI's page takes these four for granted: without them it cannot draw any loader.
+    _node(
+        "ImageOnlyCheckpointLoader", ("MODEL", "CLIP_VISION", "VAE"), {"ckpt_name": ("models:checkpoints",)},
+        lambda ckpt_name: (Model(ckpt_name),) * 3, CATEGORY="loaders/video_models",
+        DISPLAY_NAME="Image Only Checkpoint Loader (img2vid model)",
+    ),
+    _node(
+        "ControlNetLoader", ("CONTROL_NET",), {"control_net_name": ("models:controlnet",)},
+        lambda control_net_name: _named(control_net_name), CATEGORY="loaders", DISPLAY_NAME="Load ControlNet Model",
+    ),
+    _node(
+        "StyleModelLoader", ("STYLE_MODEL",), {"style_model_name": ("models:style_models",)},
+        lambda style_model_name: _named(style_model_name), CATEGORY="loaders", DISPLAY_NAME="Load Style Model",
+    ),
+    _node(
+        "GLIGENLoader", ("GLIGEN",), {"gligen_name": ("models:gligen",)},
+        lambda gligen_name: _named(gligen_name), CATEGORY="loaders", DISPLAY_NAME="GLIGENLoader",
+    ),
     _node(
         "LoraLoader", ("MODEL", "CLIP"),
         {

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, cast
 
 import numpy
@@ -20,11 +21,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from comfy_mcp.embedded.engine import MOST_UPLOAD, Engine
+from comfy_mcp.embedded import frontend
+from comfy_mcp.embedded.bodies import read_body
+from comfy_mcp.embedded.engine import Engine
 from comfy_mcp.embedded.node import describe
 from comfy_mcp.embedded.validation import Refused
 
 __all__ = ["routes"]
+
+_log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 _TYPES = ("input", "output", "temp")
@@ -38,6 +43,7 @@ def routes(engine: Engine) -> list[BaseRoute]:
         *_queue_routes(engine),
         *_file_routes(engine),
         *_info_routes(engine),
+        *engine.routes.listed(),
     ]
     paths: dict[str, list[tuple[str, Handler]]] = {}
     for path, method, handler in table:
@@ -51,15 +57,11 @@ def routes(engine: Engine) -> list[BaseRoute]:
         found.append(WebSocketRoute(f"{prefix}/ws", socket))
         for path, handlers in paths.items():
             found += [Route(prefix + path, handler, methods=[method]) for method, handler in handlers]
-    return found
+    return [*found, *frontend.routes(engine)]
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > MOST_UPLOAD:
-            raise HTTPException(413, f"Maximum request body size {MOST_UPLOAD} exceeded.")
+    data = await read_body(request)
     if not data:
         return {}
     try:
@@ -85,7 +87,7 @@ def _prompt_routes(engine: Engine) -> list[tuple[str, str, Handler]]:
         prompt_id, number = str(body.get("prompt_id", uuid.uuid4())), body.get("number")
         place = float(number) if isinstance(number, int | float) else None
         try:
-            return JSONResponse(engine.submit(body["prompt"], prompt_id, extra, place, bool(body.get("front"))))
+            return JSONResponse(await engine.submit(body["prompt"], prompt_id, extra, place, bool(body.get("front"))))
         except Refused as refused:
             return JSONResponse({"error": refused.error, "node_errors": refused.node_errors}, 400)
 
@@ -224,14 +226,24 @@ def _masked(engine: Engine, data: bytes, reference: str) -> bytes:
     return encoded.getvalue()
 
 
+def _described(engine: Engine) -> Generator[tuple[str, dict[str, Any]]]:
+    models = engine.models
+    for name, cls in engine.nodes.items():
+        try:
+            yield name, describe(name, cls, models, engine.title(name))
+        except Exception:  # noqa: BLE001 - a class of a pack may raise anything; the others are told of all the same
+            _log.exception("The class %s cannot be described.", name)
+
+
 def _info_routes(engine: Engine) -> list[tuple[str, str, Handler]]:
     async def all_nodes(request: Request) -> Response:
-        models = engine.models
-        return JSONResponse({name: describe(name, cls, models) for name, cls in engine.nodes.items()})
+        return JSONResponse(dict(_described(engine)))
 
     async def one_node(request: Request) -> Response:
         name = request.path_params["name"]
-        return JSONResponse({name: describe(name, engine.nodes[name], engine.models)} if name in engine.nodes else {})
+        if name not in engine.nodes:
+            return JSONResponse({})
+        return JSONResponse({name: describe(name, engine.nodes[name], engine.models, engine.title(name))})
 
     async def stats(request: Request) -> Response:
         system = {

@@ -79,10 +79,10 @@ async def serve_engine(
             listener.bind((host, port))
         except OSError as failure:
             raise SettingsError(f"Port {port} cannot be used: {failure.strerror}.", hint="Choose another.") from None
+        app = create_engine_app(config)
         listener.listen(128)
         if ready is not None:
             ready(f"http://{host}:{listener.getsockname()[1]}")
-        app = create_engine_app(config)
         settings = uvicorn.Config(
             app, log_config=None, access_log=False, ws="websockets-sansio", ws_max_size=2**20,
             ws_per_message_deflate=False, timeout_graceful_shutdown=1,

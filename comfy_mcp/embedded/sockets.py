@@ -16,11 +16,11 @@ from typing import Any
 from PIL import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-__all__ = ["Sockets"]
+__all__ = ["TEXT", "Sockets", "framed"]
 
 _MOST_WAITING = 1_000
-_LOSSY = frozenset({"progress", "progress_state"})
-_LEGACY_PICTURE, _PICTURE_WITH_METADATA = 1, 4
+_LEGACY_PICTURE, TEXT, _PICTURE_WITH_METADATA = 1, 3, 4
+_LOSSY = frozenset({"progress", "progress_state", TEXT})
 _FORMATS = {"image/jpeg": ("JPEG", 1), "image/png": ("PNG", 2)}
 
 
@@ -50,7 +50,7 @@ class Sockets:
         await socket.accept()
         sid = socket.query_params.get("clientId") or uuid.uuid4().hex
         client = self._clients[sid] = _Client(socket)
-        client.put(_text("status", {"status": status, "sid": sid}))
+        client.put(framed("status", {"status": status, "sid": sid}))
         writer = asyncio.create_task(self._write(client))
         try:
             first = True
@@ -79,13 +79,16 @@ class Sockets:
             told = json.loads(message)
             if told["type"] == "feature_flags":
                 client.metadata = bool(told["data"].get("supports_preview_metadata"))
-                client.put(_text("feature_flags", self._features))
+                client.put(framed("feature_flags", self._features))
         except (ValueError, KeyError, TypeError, AttributeError):
             return
 
     def send(self, kind: str, data: dict[str, Any], client: str | None = None) -> None:
         """Send an event to one client, or to all."""
-        message = _text(kind, data)
+        self.send_framed(kind, framed(kind, data), client)
+
+    def send_framed(self, kind: str | int, message: str | bytes, client: str | None) -> None:
+        """Send what `framed` made of an event of this kind, to one client or to all."""
         for sid, each in list(self._clients.items()):
             if client is None or sid == client:
                 each.put(message, vital=kind not in _LOSSY)
@@ -106,5 +109,14 @@ class Sockets:
                 each.put(legacy, vital=False)
 
 
-def _text(kind: str, data: dict[str, Any]) -> str:
+def framed(kind: str | int, data: Any) -> str | bytes:
+    """An event as it goes over the wire: a name with JSON, or one of ComfyUI's numbers with bytes.
+
+    Raises:
+        TypeError: ``data`` is neither.
+    """
+    if isinstance(data, bytes | bytearray):
+        if isinstance(kind, str):
+            raise TypeError(f"Binary event types must be integers, got {kind}")
+        return struct.pack(">I", kind) + bytes(data)
     return json.dumps({"type": kind, "data": data})
