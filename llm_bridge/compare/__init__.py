@@ -10,7 +10,7 @@ Sits on the bridge's plain types and is handed whatever asks a model (`Ask`); it
 from llm_bridge.compare.cache import Cache
 from llm_bridge.compare.checks import Rule, parse_rules
 from llm_bridge.compare.diff import Piece, word_diff
-from llm_bridge.compare.files import read_prompts
+from llm_bridge.compare.files import prompts_of, read_prompts
 from llm_bridge.compare.folder import Folder
 from llm_bridge.compare.grids import variants_of
 from llm_bridge.compare.judge import Judge, judge_answers
@@ -45,6 +45,7 @@ __all__ = [
     "compare",
     "judge_answers",
     "parse_rules",
+    "prompts_of",
     "rank",
     "read_prompts",
     "variants_of",

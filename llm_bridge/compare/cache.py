@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +31,11 @@ class Cache:
 
     async def get(self, key: str) -> Reply | None:
         return await asyncio.to_thread(self._get, key)
+
+    async def get_all(self, keys: Sequence[str]) -> dict[str, Reply]:
+        """Those that are there, by key."""
+        found = await asyncio.to_thread(lambda: [(key, self._get(key)) for key in keys])
+        return {key: reply for key, reply in found if reply is not None}
 
     async def put(self, key: str, reply: Reply) -> None:
         await to_the_end(self._put_in_turn(key, reply))

@@ -1,7 +1,7 @@
 """Prompts as people write them: text, JSON lines, CSV or TOML.
 
 Owns these forms. Blocks while it reads: a server calls it in a thread. Images are read only from the folder of the file
-and below it. For the command line; how variants are written is in `grids`.
+and below it. For the command line and the nodes; how variants are written is in `grids`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from llm_bridge.compare.matrix import Prompt
 from llm_bridge.errors import BadInput
 from llm_bridge.messages import Image
 
-__all__ = ["read_prompts"]
+__all__ = ["FORMS", "prompts_of", "read_prompts"]
 
 MOST_BYTES = 20 * 1024 * 1024
 """Of the file and of each image."""
@@ -37,13 +37,25 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
 
     A prompt without a name is called by its number. Raises: BadInput, with the line and the reason.
     """
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise BadInput(f"{path.name} is no file of prompts.", hint=f"It should end with {', '.join(_READERS)}.")
-    text = _text(path)
-    prompts = [_prompt(item, number, path) for number, item in enumerate(read(text, path.name), 1)]
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMS:
+        endings = ", ".join(f".{form}" for form in FORMS)
+        raise BadInput(f"{path.name} is no file of prompts.", hint=f"It should end with {endings}.")
+    return _prompts(_text(path), form, path.name, path.parent)
+
+
+def prompts_of(text: str, form: str = "txt") -> tuple[Prompt, ...]:
+    """As `read_prompts`, of a text that is in no file: ``form`` is one of `FORMS`. Such a text can name no images.
+
+    Raises: BadInput, with the line and the reason.
+    """
+    return _prompts(text.replace("\r\n", "\n").replace("\r", "\n"), form, "The text", None)
+
+
+def _prompts(text: str, form: str, name: str, folder: Path | None) -> tuple[Prompt, ...]:
+    prompts = [_prompt(item, number, folder) for number, item in enumerate(_READERS[form](text, name), 1)]
     if not prompts:
-        raise BadInput(f"{path.name} holds no prompt.", hint="Write at least one.")
+        raise BadInput(f"{name} holds no prompt.", hint="Write at least one.")
     places: dict[str, _Item] = {}
     for prompt, item in prompts:
         if prompt.name in places:
@@ -61,7 +73,7 @@ class _Item:
     values: Mapping[str, Any]
 
     def refuse(self, reason: str) -> NoReturn:
-        raise BadInput(f"{self.file}, {self.place}: {reason}.", hint="Mend the file.")
+        raise BadInput(f"{self.file}, {self.place}: {reason}.", hint="Mend it there.")
 
     def text(self, name: str) -> str:
         value = self.values.get(name)
@@ -149,7 +161,7 @@ def _toml(text: str, file: str) -> Iterator[_Item]:
     try:
         tables: Any = tomllib.loads(text).get("prompt", [])
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadInput(f"{file} is no TOML: {error}.", hint="Mend the file.") from None
+        raise BadInput(f"{file} is no TOML: {error}.", hint="Mend it there.") from None
     if not isinstance(tables, list):
         raise BadInput(f"{file} has no list of prompts.", hint="Write each under [[prompt]].")
     for number, values in enumerate(cast("list[Any]", tables), 1):
@@ -160,14 +172,15 @@ def _toml(text: str, file: str) -> Iterator[_Item]:
 
 
 _READERS: Mapping[str, Callable[[str, str], Iterator[_Item]]] = {
-    ".txt": _plain,
-    ".jsonl": _json_lines,
-    ".csv": _csv,
-    ".toml": _toml,
+    "txt": _plain,
+    "jsonl": _json_lines,
+    "csv": _csv,
+    "toml": _toml,
 }
+FORMS = tuple(_READERS)
 
 
-def _prompt(item: _Item, number: int, path: Path) -> tuple[Prompt, _Item]:
+def _prompt(item: _Item, number: int, folder: Path | None) -> tuple[Prompt, _Item]:
     if unknown := [name for name in item.values if name not in _FIELDS]:
         item.refuse(f"{unknown[0]!r} is none of {', '.join(_FIELDS)}")
     text = item.text("prompt").strip()
@@ -177,11 +190,13 @@ def _prompt(item: _Item, number: int, path: Path) -> tuple[Prompt, _Item]:
     images: Any = item.values.get("images") or []
     if not isinstance(images, list):
         item.refuse("images is no list of paths")
-    pictures = tuple(_image(item, image, path.parent) for image in cast("list[object]", images))
+    pictures = tuple(_image(item, image, folder) for image in cast("list[object]", images))
     return Prompt(name, text, item.text("system"), pictures, item.text("expected")), item
 
 
-def _image(item: _Item, name: object, folder: Path) -> Image:
+def _image(item: _Item, name: object, folder: Path | None) -> Image:
+    if folder is None:
+        item.refuse("images can only be named in a file")
     if not isinstance(name, str) or not name or "\0" in name:
         item.refuse("images is no list of paths")
     root = folder.resolve()

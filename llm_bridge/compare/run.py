@@ -7,7 +7,7 @@ the queue behind it groups the cells by model and bounds what runs. For the comm
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,6 +68,8 @@ async def compare(
         keyed = await asyncio.to_thread(lambda: comparison.keyed)
         known = {result.cell.place: result for result in before.cells}
         work = [_Work(key, cells, known.get(cells[0].place)) for key, cells in keyed.items()]
+        # All before the first is asked: looked up one by one, they would reach the queue in any order.
+        await run.remember(each.key for each in work if not (each.known and each.known.reply))
         await _by_servers(work, run.settle, at_once)
     return replace(before, cells=in_order(comparison, run.results))
 
@@ -103,8 +105,14 @@ class _Run:
         self._folder = folder
         self._cache = cache
         self._on_change = on_change
+        self._kept = dict[str, Reply]()
         self._checking = asyncio.Semaphore(_CHECKING)
         self.results: list[CellResult] = []
+
+    async def remember(self, keys: Iterable[str]) -> None:
+        """What other runs answered to these."""
+        if self._cache:
+            self._kept = await self._cache.get_all([*keys])
 
     async def settle(self, work: _Work) -> None:
         known = work.known
@@ -119,7 +127,7 @@ class _Run:
 
     async def _answered(self, work: _Work) -> CellResult:
         cell = work.cells[0]
-        if self._cache and (kept := await self._cache.get(work.key)):
+        if kept := self._kept.pop(work.key, None):
             return CellResult(cell, kept, cached=True)
         try:
             reply = await self._ask(work.key, cell.request, partial(self._pass_on, work.cells))

@@ -273,10 +273,13 @@ async def test_the_cost_of_an_endpoint_counts_where_no_other_is_given() -> None:
 
 
 async def test_a_router_of_one_server_chooses_no_other() -> None:
-    async with text_server(("alpha", "beta")) as one, text_server(("beta", "gamma")) as two:
-        async with Queue.open([Endpoint("one", one.url), Endpoint("two", two.url)]) as queue:
-            router = Router(queue, server="two")
-            assert (await router.choose(said("beta"))).candidate.name == "two/beta"
-            assert (await router.choose(said("auto"))).server == "two"
-            with pytest.raises(UnknownModel):
-                await router.choose(said("alpha"))
+    async with (
+        text_server(("alpha", "beta")) as one,
+        text_server(("beta", "gamma")) as two,
+        Queue.open([Endpoint("one", one.url), Endpoint("two", two.url)]) as queue,
+    ):
+        router = Router(queue, server="two")
+        assert (await router.choose(said("beta"))).candidate.name == "two/beta"
+        assert (await router.choose(said("auto"))).server == "two"
+        with pytest.raises(UnknownModel):
+            await router.choose(said("alpha"))

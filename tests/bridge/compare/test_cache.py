@@ -28,6 +28,15 @@ async def test_what_was_put_is_given_and_nothing_else(tmp_path: Path) -> None:
     assert await Cache(tmp_path / "new").get(key(2)) is None
 
 
+async def test_many_are_looked_up_at_once(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for number in (1, 3):
+        await cache.put(key(number), Reply(str(number)))
+    assert await cache.get_all([key(number) for number in range(4)]) == {
+        key(number): Reply(str(number)) for number in (1, 3)
+    }
+
+
 async def test_above_its_bound_the_answers_used_longest_ago_go(tmp_path: Path) -> None:
     cache = Cache(tmp_path, most_bytes=12_000)
     for number in range(8):
