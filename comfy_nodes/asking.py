@@ -1,9 +1,13 @@
 """One question to one model, from a node: in its turn, with the answer growing in the node, stopped when the graph is.
 
-Owns what of an answer's events people see. For the nodes that ask a single thing; comparisons have `comparing`.
+Owns what of an answer's events people see. For the nodes that ask a single thing; `several` asks more of them beside
+each other, and comparisons have `comparing`.
 """
 
 from __future__ import annotations
+
+import time
+from typing import Protocol
 
 from comfy_nodes.host import Running
 from comfy_nodes.servers import the_servers
@@ -11,7 +15,9 @@ from comfy_nodes.thread import on_bridge
 from comfy_nodes.values import Provider
 from llm_bridge.chat import ChatRequest, Done, Event, Loading, Prompting, Reasoning, Reply, Restarted, Text, Waiting
 
-__all__ = ["ask"]
+__all__ = ["Display", "Shown", "ask"]
+
+_BAR_SECONDS = 0.1
 
 
 async def ask(running: Running, provider: Provider | None, request: ChatRequest) -> Reply:
@@ -21,7 +27,7 @@ async def ask(running: Running, provider: Provider | None, request: ChatRequest)
     """
 
     async def work() -> Reply:
-        shown = _Shown(running, request)
+        shown = Shown(running, request)
         reply = await (await the_servers()).ask(provider or Provider(), request, shown.see)
         running.text(reply.text, last=True)
         return reply
@@ -29,23 +35,32 @@ async def ask(running: Running, provider: Provider | None, request: ChatRequest)
     return await on_bridge(running, work)
 
 
-class _Shown:
-    """What the node shows while the answer comes."""
+class Display(Protocol):
+    """Where a growing answer is shown: a `Running`, or a part of what it shows."""
 
-    def __init__(self, running: Running, request: ChatRequest) -> None:
-        self._running = running
+    def text(self, text: str) -> None: ...
+
+    def progress(self, value: int, maximum: int) -> None: ...
+
+
+class Shown:
+    """What is shown while an answer comes."""
+
+    def __init__(self, display: Display, request: ChatRequest) -> None:
+        self._display = display
         self._most = request.sampling.max_tokens or 0
         self._text = self._reasoning = ""
         self._pieces = 0
+        self._bar_due = 0.0
 
     def see(self, event: Event) -> None:
         match event:
             case Waiting(ahead):
-                self._running.text(f"Waiting: {ahead} before this one …")
+                self._display.text(f"Waiting: {f'{ahead} before this one' if ahead else 'this one is next'} …")
             case Loading(model, fraction):
-                self._running.text(f"Loading {model} {_percent(fraction)}…")
+                self._display.text(f"Loading {model} {_percent(fraction)}…")
             case Prompting(done, total):
-                self._running.text(f"Reading the prompt {_percent(done / total if done and total else None)}…")
+                self._display.text(f"Reading the prompt {_percent(done / total if done and total else None)}…")
             case Reasoning(thought):
                 self._reasoning += thought
                 self._grow(f"Thinking …\n\n{self._reasoning}")
@@ -56,14 +71,17 @@ class _Shown:
                 self._text = self._reasoning = ""
                 self._pieces = 0
             case Done():
-                self._running.progress(1, 1)
+                self._display.progress(1, 1)
             case _:
                 pass
 
     def _grow(self, shown: str) -> None:
         self._pieces += 1
-        self._running.text(shown)
-        self._running.progress(self._pieces, self._most)
+        self._display.text(shown)
+        # ComfyUI sends every move of a bar to the page, and tokens come by the hundred.
+        if (now := time.monotonic()) >= self._bar_due:
+            self._bar_due = now + _BAR_SECONDS
+            self._display.progress(self._pieces, self._most)
 
 
 def _percent(fraction: float | None) -> str:

@@ -38,6 +38,7 @@ class Running:
         self._context = contextvars.copy_context()
         self._stopped = False
         self._text_due = 0.0
+        self._held: str | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -46,11 +47,18 @@ class Running:
         return self._stopped or (management is not None and bool(management.processing_interrupted()))
 
     def text(self, text: str, *, last: bool = False) -> None:
-        """Show what there is so far in the node, at most ten times a second; ``last`` is always shown."""
-        now = time.monotonic()
-        if self._told and (last or now >= self._text_due):
-            self._text_due = now + _TEXT_SECONDS
-            self._server.send_progress_text(text[-_MOST_TEXT:], self.node, self._client)
+        """Show what there is so far in the node, at most ten times a second; ``last`` is shown at once."""
+        self._held = text[-_MOST_TEXT:]
+        self.catch_up(at_once=last)
+
+    def catch_up(self, *, at_once: bool = False) -> None:
+        """Show the text that came too soon after the one before, if its time has come and no other came since."""
+        now, held = time.monotonic(), self._held
+        if self._told and held is not None and (at_once or now >= self._text_due):
+            self._text_due, self._held = now + _TEXT_SECONDS, None
+            # Not `send_progress_text`: ComfyUI's page has shown that as markup (front end 1.27), so that a script in a
+            # model's answer ran.
+            self.tell("comfyui-workbench.text", {"node": self.node, "text": held})
 
     def tell(self, event: str, data: dict[str, Any]) -> None:
         """Send an event to the page; ``data`` is JSON."""

@@ -1,4 +1,4 @@
-"""What the page of ComfyUI asks the pack: which models there are, and the ballots of a vote.
+"""What the page of ComfyUI asks the pack: which models there are, the ballots of a vote, and how texts differ.
 
 Owns the routes and their JSON. Only servers that are set up or run on this machine are asked, never an address that a
 page names. For `__init__`, which registers them where there is a ComfyUI.
@@ -6,16 +6,18 @@ page names. For `__init__`, which registers them where there is a ComfyUI.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from importlib.resources import files
 from typing import Any, cast
 
-from comfy_nodes.runs import run_folder
+from comfy_nodes.runs import note_vote, run_folder
 from comfy_nodes.servers import the_servers
 from comfy_nodes.thread import handed_over
 from comfy_nodes.values import Provider
-from llm_bridge.compare import ballots, vote
+from llm_bridge.compare import ballots, reports, vote
 from llm_bridge.errors import BadInput, BridgeError
 from llm_bridge.providers import Model
 
@@ -41,10 +43,17 @@ def register(routes: Any) -> None:
 
     @routes.post(f"{_PLACE}/ballots")
     async def post_ballot(request: Any) -> Any:
-        body = await request.read()
+        # ComfyUI takes bodies of a hundred megabytes, for pictures.
+        body = await request.read() if int(request.headers.get("content-length", 0)) <= _MOST_VOTE else b""
         return await _answered(lambda: _voted(body))
 
-    _ = get_models, get_ballots, post_ballot
+    @routes.get(f"{_PLACE}/diff.js")
+    async def get_diff(request: Any) -> Any:
+        from aiohttp import web
+
+        return web.Response(text=await asyncio.to_thread(_diff), content_type="text/javascript")
+
+    _ = get_models, get_ballots, post_ballot, get_diff
 
 
 async def _answered(work: Callable[[], Awaitable[Answer]]) -> Any:
@@ -59,6 +68,11 @@ async def _answered(work: Callable[[], Awaitable[Answer]]) -> Any:
 
     answer, status = await handed_over(told())
     return web.json_response(answer, status=status)
+
+
+def _diff() -> str:
+    """What the page of a report compares with, as a module, so that the table in a node compares in the same way."""
+    return f"{(files(reports) / 'diff.js').read_text(encoding='utf-8')}\nexport {{ difference }};\n"
 
 
 async def _models() -> Answer:
@@ -115,12 +129,13 @@ async def _voted(body: bytes) -> Answer:
     folder = run_folder(told["run"])
     said = vote(await folder.read(), told["voter"], told["ballot"], told["best"], await folder.salt())
     await folder.prefer(said.preferences)
+    await asyncio.to_thread(note_vote)
     return {"models": dict(said.models)}
 
 
 def _read(body: bytes) -> Mapping[str, str]:
     try:
-        told = json.loads(body if len(body) <= _MOST_VOTE else b"")
+        told = json.loads(body)
         return {name: _text(cast("dict[str, Any]", told)[name]) for name in ("run", "voter", "ballot", "best")}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BadInput("That is no vote.", hint="Send JSON with run, voter, ballot and best.") from None

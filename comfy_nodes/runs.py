@@ -20,9 +20,12 @@ from llm_bridge.compare.keys import key_of
 from llm_bridge.compare.records import comparison_record
 from llm_bridge.errors import BadInput
 
-__all__ = ["answers", "begun", "run_folder", "run_id", "voted"]
+__all__ = ["answers", "begun", "note_vote", "run_folder", "run_id", "voted"]
 
 _MOST_RUNS = 200
+_VOTED = "voted"
+"""An empty file: when it was written is when somebody voted last."""
+
 _ID = re.compile(r"[0-9a-f]{32}")
 _HELD: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -54,12 +57,16 @@ def answers() -> Cache:
 
 
 def voted() -> float:
-    """When somebody voted last, in seconds: 0 when nobody did. Blocks for a moment."""
-    newest = 0.0
-    for file in _place().glob("*/preferences.jsonl"):
-        with suppress(OSError):
-            newest = max(newest, file.stat().st_mtime)
-    return newest
+    """When somebody voted last in the page, in seconds: 0 when nobody did. A judge at work does not count."""
+    try:
+        return (_place() / _VOTED).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def note_vote() -> None:
+    """Somebody has voted just now. Blocks for a moment."""
+    (_place() / _VOTED).touch()
 
 
 def _place() -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from fnmatch import fnmatchcase
 
 from comfy_nodes.setup import set_up_servers
@@ -21,8 +21,9 @@ from llm_bridge.queue import Queue
 from llm_bridge.router import Router
 from llm_bridge.scan import scan
 
-__all__ = ["Listed", "Servers", "the_servers"]
+__all__ = ["Listed", "Servers", "close_servers", "the_servers"]
 
+_ABILITIES = ("vision", "tools", "reasoning")
 _SCAN_SECONDS = 30.0
 _LISTED_SECONDS = 2.0
 
@@ -35,7 +36,7 @@ class Servers:
 
     def __init__(self, queue: Queue, stack: AsyncExitStack, *, scanning: bool) -> None:
         self._queue, self._scanning = queue, scanning
-        # Never closed: the thread ends with the process, and its sockets with it. But it must not be collected.
+        # In ComfyUI never closed: the thread ends with the process, and its sockets with it.
         self._stack = stack
         self._urls = set[str]()
         self._broken = dict[str, BridgeError]()
@@ -51,9 +52,14 @@ class Servers:
             await servers._add(endpoint)
         return servers
 
+    async def close(self) -> None:
+        """Stop looking for servers, and whatever they are asked just now."""
+        if self._scan is not None:
+            self._scan.cancel()
+            await asyncio.wait({self._scan})
+        await self._stack.aclose()
+
     async def _add(self, endpoint: Endpoint) -> None:
-        if endpoint.root in self._urls:
-            return
         try:
             await self._queue.add(endpoint)
             self._urls.add(endpoint.root)
@@ -84,6 +90,8 @@ class Servers:
     async def resolve(self, provider: Provider, patterns: Iterable[str]) -> tuple[str, ...]:
         """The models that are meant, each once as `server/model`: a name, a pattern such as `qwen*`, `*`, or `auto`.
 
+        `*:vision` and `qwen*:tools` are those that can: as for `auto`, those not known to only when none is known to.
+
         Raises: UnknownModel for what no server has; ServerUnavailable when there is no server; BadInput as `router`.
         """
         listed = await self.listed(provider)
@@ -109,12 +117,15 @@ class Servers:
 
     def _matching(self, pattern: str, there: Mapping[str, Model], listed: Listed) -> list[str]:
         """Those that chat. Case does not count: people write model names as they like."""
-        sought = pattern.casefold()
-        found = [
-            name
+        sought, _, ability = pattern.casefold().rpartition(":")
+        if ability not in _ABILITIES:
+            sought, ability = pattern.casefold(), "chats"
+        fitting = [
+            (name, getattr(model, ability))
             for name, model in there.items()
             if model.chats and any(fnmatchcase(each.casefold(), sought) for each in (name, model.id, *model.aliases))
         ]
+        found = [name for name, able in fitting if able] or [name for name, able in fitting if able is None]
         if not found:
             away = " ".join(failure.message for failure in listed.values() if isinstance(failure, BridgeError))
             names = ", ".join([name for name, model in there.items() if model.chats][:10]) or "none"
@@ -122,11 +133,20 @@ class Servers:
         return found
 
     async def unload(self, provider: Provider, model: str | None = None) -> list[str]:
-        """As `Queue.unload`; ``model`` may be `server/model`."""
+        """As `Queue.unload`; ``model`` may be `server/model`. Raises: BadInput as `router`."""
+        await self._find(provider, _SCAN_SECONDS)
         server = self._named(provider)
         named, _, rest = (model or "").partition("/")
         if rest and named in self._queue_names():
             server, model = named, rest
+        return await self._queue.unload(model, server=server)
+
+    async def let_go(self, name: str) -> list[str]:
+        """Unload the model `server/model` after its last answer: as long as more requests for it wait, it stays."""
+        server, _, model = name.partition("/")
+        views = self._queue.snapshot().servers
+        if any(view.waiting[model] for view in views if view.name == server):
+            return []
         return await self._queue.unload(model, server=server)
 
     def _named(self, provider: Provider) -> str | None:
@@ -159,7 +179,8 @@ class Servers:
 
     async def _look_around(self) -> None:
         for found in await scan():
-            await self._add(found.endpoint)
+            if found.endpoint.root not in self._urls:
+                await self._add(found.endpoint)
         self._scanned = time.monotonic()
 
 
@@ -173,3 +194,12 @@ async def the_servers() -> Servers:
     if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
         opening = _OPENING[loop] = asyncio.create_task(Servers.open())
     return await asyncio.shield(opening)
+
+
+async def close_servers() -> None:
+    """Close them, for a process that goes on without; who needs them then opens them anew, from the settings."""
+    opening = _OPENING.pop(asyncio.get_running_loop(), None)
+    if opening is not None:
+        # Settings that cannot be used were told to who asked.
+        with suppress(BridgeError):
+            await (await opening).close()

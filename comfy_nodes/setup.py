@@ -6,8 +6,10 @@ Read when they are first needed. Nothing here asks a server.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from llm_bridge.providers.registry import DIALECTS, dialect_named
 
 __all__ = ["provider_names", "set_up_servers"]
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "name": str,
     "url": str,
@@ -41,14 +44,22 @@ def set_up_servers() -> list[Endpoint]:
     Raises: BadInput when the file cannot be used.
     """
     told = _read(_file())
-    given = os.environ.get("WORKBENCH_LLM_URL") or str(told.get("llm_url", ""))
-    tables = cast("list[Any]", told.get("llm_servers", []))
-    named = [_endpoint(table) for table in tables]
+    given, tables = os.environ.get("WORKBENCH_LLM_URL") or told.get("llm_url", ""), told.get("llm_servers", [])
+    if not isinstance(given, str) or not isinstance(tables, list):
+        raise _unusable(_file(), "llm_url is a text, and llm_servers are tables: [[llm_servers]]")
+    named = [_endpoint(table) for table in cast("list[Any]", tables)]
     known = {endpoint.root for endpoint in named}
-    plain = [url.strip() for url in given.split(",") if url.strip()]
-    unnamed = [url for url in plain if Endpoint("llm", url).root not in known]
+    plain = {Endpoint("llm", url.strip()).root: url.strip() for url in given.split(",") if url.strip()}
+    unnamed = [url for root, url in plain.items() if root not in known]
     numbered = [Endpoint("llm" if number == 1 else f"llm-{number}", url) for number, url in enumerate(unnamed, start=1)]
-    return [*numbered, *named]
+    _check_names(endpoints := [*numbered, *named])
+    return endpoints
+
+
+def _check_names(endpoints: Sequence[Endpoint]) -> None:
+    names = Counter(endpoint.name for endpoint in endpoints)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise _unusable(_file(), f"two servers are called {twice[0][:64]!r}; addresses without a name are llm, llm-2 …")
 
 
 def provider_names() -> list[str]:
@@ -86,6 +97,10 @@ def _endpoint(table: Any) -> Endpoint:
             raise _unusable(file, f"there is no key {key[:64]!r}; known are {', '.join(_TYPES)}")
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
             raise _unusable(file, f"{key} of {str(told['name'])[:64]} is of the wrong type")
+    if not _NAME.fullmatch(told["name"]):
+        raise _unusable(file, f"the name {told['name'][:64]!r} has more than small letters, digits, - and _")
+    if told.get("concurrency", 1) < 1 or told.get("max_loaded", 1) < 0 or told.get("cost", 0) < 0:
+        raise _unusable(file, f"concurrency of {told['name'][:64]} is at least 1, max_loaded and cost at least 0")
     kind = told.get("kind")
     return Endpoint(
         told["name"],

@@ -21,6 +21,10 @@ _GOODBYE_SECONDS = 5.0
 
 T = TypeVar("T")
 
+_AT_WORK: set[asyncio.Task[Any]] = set()
+"""What is done for the nodes of the graph. Who sees first that it is to stop stops all of it: the next of a list would
+else be asked in the moment before it looks itself."""
+
 
 class _Stopped(Exception):
     """The graph was interrupted, and the work has ended."""
@@ -60,14 +64,26 @@ async def on_bridge(running: Running, work: Callable[[], Awaitable[T]]) -> T:
 
 async def _until_interrupted(running: Running, work: Callable[[], Awaitable[T]]) -> T:
     task = asyncio.ensure_future(work())
+    _AT_WORK.add(task)
     try:
-        while not task.done():
+        while task in _AT_WORK and not task.done():
             await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+            running.catch_up()
             if running.interrupted and not task.done():
-                raise _Stopped
+                _stop_all()
+        if task not in _AT_WORK:
+            raise _Stopped
         return task.result()
     finally:
+        _AT_WORK.discard(task)
         if not task.done():
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
             # So that the next graph finds the server's slot free; a server that hangs holds up nobody.
             await asyncio.wait({task}, timeout=_GOODBYE_SECONDS)
+
+
+def _stop_all() -> None:
+    for task in [each for each in _AT_WORK if not each.done()]:
+        _AT_WORK.remove(task)
+        task.cancel()

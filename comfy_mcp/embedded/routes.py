@@ -257,7 +257,7 @@ def _info_routes(engine: Engine) -> list[tuple[str, str, Handler]]:
             "python_version": "",
             "pytorch_version": f"none (numpy {numpy.__version__})",
             "embedded_python": False,
-            "argv": ["comfy-workbench", "engine"],
+            "argv": ["comfy-workbench", "engine", "--disable-api-nodes"],
             "engine": "comfyui-workbench embedded engine",
         }
         sizes = dict.fromkeys(("vram_total", "vram_free", "torch_vram_total", "torch_vram_free"), _SIZE)

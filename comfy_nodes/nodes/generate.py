@@ -6,15 +6,15 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from comfy_nodes.asking import ask
 from comfy_nodes.host import Running, free_memory
 from comfy_nodes.pictures import images_of
+from comfy_nodes.schemas import schema_of
 from comfy_nodes.setup import provider_names
 from comfy_nodes.values import Provider
 from llm_bridge.chat import ChatRequest, Reply, Sampling
-from llm_bridge.errors import BadInput
 from llm_bridge.messages import Message
 
 __all__ = ["LLMGenerate", "LLMProvider"]
@@ -136,7 +136,7 @@ class LLMGenerate:
         shown = () if images is None else await asyncio.to_thread(images_of, images)
         sampling = Sampling(None if temperature < 0 else temperature, seed=seed, max_tokens=max_tokens or None)
         messages = (*((Message.system(system),) if system else ()), Message.user(prompt, shown))
-        request = ChatRequest(model, messages, sampling, schema=_schema(schema), think=_THINK.get(think))
+        request = ChatRequest(model, messages, sampling, schema=schema_of(schema), think=_THINK.get(think))
         if free_vram_first:
             free_memory()
         reply = await ask(running, provider, request)
@@ -157,15 +157,3 @@ def outputs(reply: Reply) -> tuple[str, str, str, str, int, float, float]:
         -1.0 if speed is None else speed,
         -1.0 if ttft is None else ttft,
     )
-
-
-def _schema(text: str) -> Mapping[str, Any] | None:
-    if not text.strip():
-        return None
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError) as failure:
-        raise BadInput(f"The schema is no JSON: {failure}.", hint="Give a JSON Schema, or nothing.") from None
-    if not isinstance(told, dict):
-        raise BadInput("The schema is no JSON object.", hint="Give a JSON Schema, or nothing.")
-    return cast("dict[str, Any]", told)

@@ -28,8 +28,8 @@ ROUTED = ("tiny-a", "tiny-b", "tiny-think")
 class LlamaServer:
     """One llama-server. `kill` and `start` keep its address; ``log`` has what it said, also about its models."""
 
-    def __init__(self, program: Path, place: Path, *options: str) -> None:
-        self.port = _free_port()
+    def __init__(self, program: Path, place: Path, *options: str, port: int = 0) -> None:
+        self.port = port or _free_port()
         self.log = place / "log"
         self._gate = place / "gate"
         # One thread is enough for models this small; two that wait for each other on a busy machine are far slower.
@@ -107,9 +107,15 @@ def running_single(
 
 @contextmanager
 def running_router(
-    folder: Path, *options: str, models: Sequence[str] = ROUTED, held: str = "", loaded: int = 1, context: int = 2048
+    folder: Path,
+    *options: str,
+    models: Sequence[str] = ROUTED,
+    held: str = "",
+    loaded: int = 1,
+    context: int = 2048,
+    port: int = 0,
 ) -> Generator[LlamaServer]:
-    """Models that are loaded when somebody asks for them, at most ``loaded`` at a time.
+    """Models that are loaded when somebody asks for them, at most ``loaded`` at a time; ``port`` 0 takes a free one.
 
     The model ``held`` goes on loading until `LlamaServer.release`, as if it were large.
     """
@@ -117,11 +123,11 @@ def running_router(
     with tempfile.TemporaryDirectory() as place:
         linked = _linked(folder, Path(place), models)
         presets = ["--models-preset", str(_presets(Path(place), held))] if held else []
-        yield from _running(folder, Path(place), ["--models-dir", str(linked), *presets, *sizes, *options])
+        yield from _running(folder, Path(place), ["--models-dir", str(linked), *presets, *sizes, *options], port)
 
 
-def _running(folder: Path, place: Path, options: Sequence[str]) -> Generator[LlamaServer]:
-    server = LlamaServer(folder / "llama-server", place, *options)
+def _running(folder: Path, place: Path, options: Sequence[str], port: int = 0) -> Generator[LlamaServer]:
+    server = LlamaServer(folder / "llama-server", place, *options, port=port)
     try:
         yield server
     finally:
