@@ -33,9 +33,9 @@ Owns the tree, the stable codes and the HTTP status of each. Knows no other modu
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 __all__ = [
     "BackendError",
@@ -67,6 +67,11 @@ __all__ = [
     "WorkflowRejected",
     "nearest",
 ]
+
+
+_OUR_NODES = "Workbench"
+"""What the class names of our own node pack begin with."""
+_INSTALL = "comfy-workbench install-nodes COMFYUI_FOLDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,24 @@ class WorkflowRejected(BackendError):
 
 
 class MissingNode(WorkflowRejected):
+    """``details`` are of the first class that is missing, and nearest: names that may have been meant."""
+
     code = "missing_node"
+
+    @classmethod
+    def of(cls, names: Sequence[str], known: Iterable[str] = (), **details: Any) -> Self:
+        """For these classes; says how to get them, and which of the ``known`` ones are near a single one."""
+        ours = [name for name in names if name.startswith(_OUR_NODES)]
+        alike = nearest(names[0], known) if len(names) == 1 and not ours else []
+        steps = [f"Nearest: {', '.join(alike)}."] if alike else []
+        if ours:
+            steps.append(f"Install our nodes with: {_INSTALL}. Then restart ComfyUI.")
+        if len(ours) < len(names):
+            which = "it" if len(names) == 1 else "the others" if ours else "them"
+            steps.append(f"Install the node pack that brings {which}, then restart ComfyUI.")
+        told = "has no node" if len(names) == 1 else "lacks the nodes"
+        message = f"ComfyUI {told} {', '.join(map(repr, names))}."
+        return cls(message, hint=" ".join(steps), node_class=names[0], nearest=alike, **details)
 
 
 class MissingModel(WorkflowRejected):

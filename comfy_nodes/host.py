@@ -68,7 +68,7 @@ class Running:
     def progress(self, value: int, maximum: int) -> None:
         """Move the bar of the node: ``value`` of ``maximum`` is done."""
         modules = sys.modules.get("comfy.utils")
-        if modules is None or not self.node or maximum <= 0 or self.interrupted:
+        if modules is None or not self._told or maximum <= 0 or self.interrupted:
             return
         bar = modules.ProgressBar(maximum, node_id=self.node)
         try:

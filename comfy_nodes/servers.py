@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from copy import copy
 from fnmatch import fnmatchcase
 
 from comfy_nodes.setup import set_up_servers
@@ -26,6 +27,8 @@ __all__ = ["Listed", "Servers", "close_servers", "the_servers"]
 _ABILITIES = ("vision", "tools", "reasoning")
 _SCAN_SECONDS = 30.0
 _LISTED_SECONDS = 2.0
+_PATIENCE_SECONDS = 60.0
+"""So long a server that answered before may be away; who sits in front of a graph waits no longer."""
 
 Listed = Mapping[str, Sequence[Model] | BridgeError]
 """The models of each server by its name; of one that cannot be asked, why."""
@@ -47,7 +50,9 @@ class Servers:
     async def open(cls) -> Servers:
         """For as long as the process lives. Raises: BadInput when the settings cannot be used."""
         endpoints, stack = set_up_servers(), AsyncExitStack()
-        servers = cls(await stack.enter_async_context(Queue.open(())), stack, scanning=not endpoints)
+        servers = cls(
+            await stack.enter_async_context(Queue.open((), patience=_PATIENCE_SECONDS)), stack, scanning=not endpoints
+        )
         for endpoint in endpoints:
             await servers._add(endpoint)
         return servers
@@ -153,7 +158,8 @@ class Servers:
         if not provider.name:
             return None
         if (failure := self._broken.get(provider.name)) is not None:
-            raise failure
+            # Raised again and again, one and the same would grow by where it went each time.
+            raise copy(failure)
         if provider.name not in self._queue_names():
             known = ", ".join(self._queue_names()) or "none"
             raise BadInput(

@@ -7,6 +7,7 @@ which ends with the graph. What lives here reads on meanwhile, and stops at once
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
@@ -16,6 +17,7 @@ from comfy_nodes.host import Running, interruption
 
 __all__ = ["bridge_loop", "handed_over", "on_bridge"]
 
+_NAME = "llm-bridge"
 _LOOK_SECONDS = 0.05
 _GOODBYE_SECONDS = 5.0
 
@@ -33,7 +35,9 @@ class _Stopped(Exception):
 @cache
 def _started() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="llm-bridge", daemon=True).start()
+    # httpx writes a line for every request, and ComfyUI shows its log in the page. Others' lines stay.
+    logging.getLogger("httpx").addFilter(lambda record: record.threadName != _NAME)
+    threading.Thread(target=loop.run_forever, name=_NAME, daemon=True).start()
     return loop
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from llm_bridge.compare import Prompt, Results, Variant
 
-__all__ = ["ANY", "Compared", "Models", "Parameters", "Prompts", "Provider"]
+__all__ = ["ANY", "MOST_SEED", "Compared", "Models", "Parameters", "Prompts", "Provider"]
 
 
 class _AnyType(str):
@@ -22,6 +22,9 @@ class _AnyType(str):
 
 
 ANY = _AnyType("*")
+
+MOST_SEED = 2_000_000_000
+"""Of the first answer: others count on from it, and some servers take a signed number of 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)

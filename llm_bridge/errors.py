@@ -57,7 +57,9 @@ class BridgeError(Exception):
         self.details = {name: value for name, value in details.items() if value is not None}
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        # What a server says may be no whole sentence.
+        end = "" if not self.hint or self.message.rstrip().endswith((".", "!", "?", ":", "…", "。")) else "."
+        return f"{self.message}{end} {self.hint}".strip()
 
     def leave_out(self, secret: str) -> None:
         """Take a secret out of what a server said."""

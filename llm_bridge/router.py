@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from math import inf
@@ -284,17 +286,22 @@ class Router:
     async def choose(self, request: ChatRequest, tokens: int | None = None) -> Choice:
         """For a request whose model is a name for `choose`; ``tokens`` is its prompt. Raises as `choose`.
 
-        A model that no list has is taken to be where there is no list. A message about what there is names the servers
-        that could not be asked.
+        A model that no list has is taken to be where there is no list, or else on a server that is away and had it: the
+        queue waits for that. A message about what there is names the servers that could not be asked.
         """
         told, wanted = await self._queue.models(fresh=self._fresh), Wanted.by(request, tokens)
         views = [view for view in self._queue.snapshot().servers if self._server in (None, view.name)]
         try:
             return choose(wanted, self._candidates(told, views))
         except BridgeError as failure:
-            if guesses := self._guesses(wanted.name, views):
-                return choose(wanted, guesses)
+            for others in (self._guesses(wanted.name, views), self._remembered(told, views)):
+                with suppress(BridgeError):
+                    return choose(wanted, others)
             asked = [told[view.name] for view in views]
+            named = told.get(self._server or wanted.name.partition("/")[0])
+            if isinstance(named, BridgeError):
+                # The one that was asked for by name is away, which says more than what others have.
+                raise copy(named) from None
             if away := [models.message for models in asked if isinstance(models, BridgeError)]:
                 failure.hint = f"{failure.hint} Not asked: {' '.join(away)}".strip()
             raise
@@ -347,6 +354,13 @@ class Router:
             for view in views
             if view.unlisted and view.failure is None
         ]
+
+    def _remembered(
+        self, told: Mapping[str, Sequence[Model] | BridgeError], views: Sequence[ServerView]
+    ) -> list[Candidate]:
+        """What servers had that do not answer just now."""
+        away = [view for view in views if isinstance(failure := told[view.name], BridgeError) and failure.temporary]
+        return [self._candidate(view, model) for view in away for model in self._queue.remembered(view.name)]
 
     def _candidate(self, view: ServerView, model: Model) -> Candidate:
         cost = self._costs.get(f"{view.name}/{model.id}", self._costs.get(view.name, view.cost))

@@ -24,12 +24,7 @@ def rejection(told: Mapping[str, Any], bound: BoundWorkflow) -> WorkbenchError:
     if (found := _NO_CLASS.search(str(error.get("message", "")))) is not None:
         name = found["name"].strip("'\"")
         node = str(error.get("details", "")).rpartition("#")[2].strip("'")
-        return MissingNode(
-            f"ComfyUI has no node {name!r}.",
-            hint="Install the node pack that brings it, then restart ComfyUI.",
-            node=node,
-            node_class=name,
-        )
+        return MissingNode.of([name], node=node)
     for node, entry in cast(Mapping[str, Any], told.get("node_errors") or {}).items():
         for reason in entry.get("errors", ()):
             return _from_node(node, entry, reason, bound)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import mimetypes
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any, cast
 
 import numpy
@@ -33,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 _TYPES = ("input", "output", "temp")
+_UNKNOWN = "application/octet-stream"
+_ACTIVE = frozenset({"text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css"})
 _SIZE = 8 * 2**30
 
 
@@ -165,7 +169,7 @@ def _file_routes(engine: Engine) -> list[tuple[str, str, Handler]]:
         path = engine.host.find(kind, query.get("subfolder", ""), name)
         if path is None:
             raise HTTPException(404)
-        data, media = _viewed(path.read_bytes(), query.get("preview"), query.get("channel"))
+        data, media = _viewed(path, query.get("preview"), query.get("channel"))
         return Response(data, media_type=media, headers={"Content-Disposition": f'filename="{path.name}"'})
 
     async def upload(request: Request) -> Response:
@@ -188,9 +192,11 @@ def _file_routes(engine: Engine) -> list[tuple[str, str, Handler]]:
     return [("/view", "GET", view), ("/upload/image", "POST", upload), ("/upload/mask", "POST", upload)]
 
 
-def _viewed(data: bytes, preview: str | None, channel: str | None) -> tuple[bytes, str]:
-    if preview is None and channel is None:
-        return data, Image.MIME.get(Image.open(io.BytesIO(data)).format or "", "application/octet-stream")
+def _viewed(path: Path, preview: str | None, channel: str | None) -> tuple[bytes, str]:
+    data, media = path.read_bytes(), mimetypes.guess_type(path.name)[0] or _UNKNOWN
+    if not media.startswith("image/") or (preview is None and channel is None):
+        # What a browser would run is only ever saved.
+        return data, _UNKNOWN if media in _ACTIVE else media
     with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP", "GIF")) as opened:
         picture = opened.convert("RGBA")
     if channel == "rgb":

@@ -32,11 +32,12 @@ def check(bound: BoundWorkflow, object_info: ObjectInfo) -> None:
     """Refuse what this ComfyUI would refuse. Nodes that no output needs are not looked at, as it does not either.
 
     Raises:
-        MissingNode: a class it does not have.
+        MissingNode: classes it does not have.
         MissingModel: a file it does not have.
         InvalidParameter: a value it does not take, where a parameter is bound.
         WorkflowRejected: anything else; the template does not fit this ComfyUI.
     """
+    object_info.require(content["class_type"] for content in bound.graph.values())
     nodes = {node: object_info.node(content["class_type"]) for node, content in bound.graph.items()}
     if not any(info.output_node for info in nodes.values()):
         raise WorkflowRejected("The workflow has no output node.", hint="Add a Save Image node in ComfyUI.")

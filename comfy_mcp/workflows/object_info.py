@@ -6,12 +6,12 @@ Anyone in this package may use it.
 
 from __future__ import annotations
 
-from collections.abc import KeysView, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
-from comfy_mcp.errors import MissingNode, nearest
+from comfy_mcp.errors import MissingNode
 
 __all__ = ["InputInfo", "NodeInfo", "ObjectInfo"]
 
@@ -140,17 +140,18 @@ class ObjectInfo:
             MissingNode: this ComfyUI does not have it; the hint names the nearest ones.
         """
         if name not in self._read:
-            if name not in self._raw:
-                alike = nearest(name, self._raw)
-                hint = f"Nearest: {', '.join(alike)}. " if alike else ""
-                raise MissingNode(
-                    f"ComfyUI has no node {name!r}.",
-                    hint=f"{hint}Install the node pack that brings it, then restart ComfyUI.",
-                    node_class=name,
-                    nearest=alike,
-                )
+            self.require([name])
             self._read[name] = _node(name, _table(self._raw[name]))
         return self._read[name]
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse what needs other classes than there are.
+
+        Raises:
+            MissingNode: all that are missing are named, and how to get them.
+        """
+        if missing := sorted({name for name in names if name not in self._raw}):
+            raise MissingNode.of(missing, self._raw)
 
     def choices(self, reference: str) -> tuple[Any, ...] | None:
         """The choices of `"Class.input"`, or None when this ComfyUI has no such input or it is not a choice."""

@@ -10,7 +10,7 @@ from comfy_nodes.host import Running, free_memory
 from comfy_nodes.pictures import images_of
 from comfy_nodes.presets import preset, preset_names
 from comfy_nodes.several import Ask, ask_each
-from comfy_nodes.values import Provider
+from comfy_nodes.values import MOST_SEED, Provider
 from comfy_nodes.wrapping import bare
 from llm_bridge.chat import ChatRequest, Sampling
 from llm_bridge.errors import BadAnswer
@@ -66,7 +66,7 @@ class CaptionImages:
                 "style": (preset_names("captions"), {"tooltip": "What is written about each picture."}),
                 "seed": (
                     "INT",
-                    {"default": 0, "min": 0, "max": 2_000_000_000, "control_after_generate": True,
+                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": True,
                      "tooltip": "The same seed and inputs are not asked again; another seed is."},
                 ),
                 "temperature": (

@@ -10,15 +10,12 @@ from typing import Any, ClassVar
 from comfy_nodes.comparing import UNLOAD, Unload, run
 from comfy_nodes.host import Running, free_memory
 from comfy_nodes.table import table_of
-from comfy_nodes.values import Compared, Models, Parameters, Prompts
+from comfy_nodes.values import MOST_SEED, Compared, Models, Parameters, Prompts
 from llm_bridge.compare import Comparison, Results, Variant, parse_rules
 from llm_bridge.compare.reports import markdown
 from llm_bridge.compare.reports.table import headline
 
 __all__ = ["LLMCompare"]
-
-_MOST_SEED = 2_000_000_000
-"""Repeats count on from it, and some servers take a signed number of 32 bits."""
 
 
 class LLMCompare:
@@ -53,7 +50,7 @@ class LLMCompare:
                 "repeats": ("INT", {"default": 1, "min": 1, "max": 20, "tooltip": "How often each cell is asked."}),
                 "seed": (
                     "INT",
-                    {"default": 0, "min": 0, "max": _MOST_SEED, "control_after_generate": True,
+                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": True,
                      "tooltip": "For parameters that have none; the repeats count on from it. The same seed and "
                      "inputs are not asked again; another seed is."},
                 ),

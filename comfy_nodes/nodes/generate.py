@@ -13,7 +13,7 @@ from comfy_nodes.host import Running, free_memory
 from comfy_nodes.pictures import images_of
 from comfy_nodes.schemas import schema_of
 from comfy_nodes.setup import provider_names
-from comfy_nodes.values import Provider
+from comfy_nodes.values import MOST_SEED, Provider
 from llm_bridge.chat import ChatRequest, Reply, Sampling
 from llm_bridge.messages import Message
 
@@ -100,7 +100,7 @@ class LLMGenerate:
                 "system": ("STRING", {"default": "", "multiline": True, "dynamicPrompts": False}),
                 "seed": (
                     "INT",
-                    {"default": 0, "min": 0, "max": 2**32 - 1, "control_after_generate": True,
+                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": True,
                      "tooltip": "The same seed and inputs are not asked again; another seed is."},
                 ),
                 "temperature": (

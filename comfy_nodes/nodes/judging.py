@@ -11,7 +11,7 @@ from comfy_nodes.picking import WAYS, best_answers
 from comfy_nodes.runs import voted
 from comfy_nodes.table import table_of
 from comfy_nodes.thread import on_bridge
-from comfy_nodes.values import Compared, Provider
+from comfy_nodes.values import MOST_SEED, Compared, Provider
 from llm_bridge.chat import Sampling
 from llm_bridge.compare import Judge as Judging
 from llm_bridge.compare import Results
@@ -56,7 +56,7 @@ class Judge:
                 "criteria": ("STRING", {"default": CRITERIA, "multiline": True, "dynamicPrompts": False}),
                 "seed": (
                     "INT",
-                    {"default": 0, "min": 0, "max": 2_000_000_000, "control_after_generate": "fixed",
+                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": "fixed",
                      "tooltip": "The same seed, judge and criteria are not asked again; another seed is."},
                 ),
                 "most_pairs": (

@@ -11,13 +11,10 @@ from comfy_nodes.host import Running, free_memory
 from comfy_nodes.pictures import images_of
 from comfy_nodes.presets import preset, preset_names
 from comfy_nodes.several import ask_each
-from comfy_nodes.values import Provider
+from comfy_nodes.values import MOST_SEED, Provider
 from llm_bridge.chat import Sampling
 
 __all__ = ["PromptExpander"]
-
-_MOST_SEED = 2_000_000_000
-"""Variants count on from it, and some servers take a signed number of 32 bits."""
 
 
 class PromptExpander:
@@ -66,7 +63,7 @@ class PromptExpander:
                 "variants": ("INT", {"default": 1, "min": 1, "max": 16, "tooltip": "Each has a seed of its own."}),
                 "seed": (
                     "INT",
-                    {"default": 0, "min": 0, "max": _MOST_SEED, "control_after_generate": True,
+                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": True,
                      "tooltip": "Of the first variant; the others count up from it."},
                 ),
                 "temperature": (

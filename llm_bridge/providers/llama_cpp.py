@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from llm_bridge.chat import ChatRequest, Event, Prompting
-from llm_bridge.errors import LoadFailed, NotSupported, RequestRefused, TimedOut, UnknownModel
+from llm_bridge.errors import LoadFailed, NotSupported, RequestRefused, ServerError, TimedOut, UnknownModel
 from llm_bridge.providers.interface import Model, State
 from llm_bridge.providers.loading import loading, until
 from llm_bridge.providers.openai import ChunkDecoder, OpenAICompatible
@@ -153,6 +153,11 @@ class LlamaCpp(LlamaChat):
             props = await self._props(model.id)
         except (RequestRefused, UnknownModel):
             # It went away since.
+            return model
+        except ServerError as failure:
+            # It is going away: the router broke off what it passed on.
+            if type(failure) is not ServerError or not self.loads:
+                raise
             return model
         vision, caps = flag(record(props.get("modalities")), "vision"), record(props.get("chat_template_caps"))
         return replace(

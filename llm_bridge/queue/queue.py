@@ -43,6 +43,7 @@ __all__ = ["Queue"]
 _FRESH_SECONDS = 2.0
 """A list of models that is older is asked for again before a model is said not to exist."""
 
+_AWAY_SECONDS = 0.5
 _BUSY_SECONDS = 1.0
 _MOST_LOST = 3
 """A request under which so many servers went away is taken for the cause."""
@@ -151,11 +152,19 @@ class Queue:
             return asked.reply
 
     async def models(self, *, fresh: float = 5.0) -> Mapping[str, Sequence[Model] | BridgeError]:
-        """What each server has, by name, at most ``fresh`` seconds old; of one that is away, why."""
+        """What each server has, by name, at most ``fresh`` seconds old; of one that is away, why.
+
+        One that was away is asked again after half a second: people start it and try again.
+        """
         hosts = self._dispatcher.hosts
-        if old := [host.look() for host in hosts.values() if host.is_due(fresh)]:
+        known = {host: fresh if host.failure is None else min(fresh, _AWAY_SECONDS) for host in hosts.values()}
+        if old := [host.look() for host, seconds in known.items() if host.is_due(seconds)]:
             await asyncio.wait(old)
         return {name: host.failure or host.loader.models for name, host in hosts.items()}
+
+    def remembered(self, server: str) -> Sequence[Model]:
+        """What a server had when it last answered, whether it does now or not."""
+        return self._dispatcher.hosts[server].loader.models
 
     async def find(self, model: str, *, server: str | None = None) -> Model:
         """The model of this name on the first server that has it, or on ``server``. Raises UnknownModel."""

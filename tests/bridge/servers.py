@@ -202,6 +202,9 @@ async def scripted(route: str = "", *rules: Rule) -> AsyncGenerator[Script]:
     try:
         yield script
     finally:
+        # asyncio drops a connection that it is just accepting when the server closes, without closing it.
+        asyncio.get_running_loop().remove_reader(server.sockets[0].fileno())
+        await asyncio.sleep(0)
         server.close()
         for task in list(serving):
             task.cancel()

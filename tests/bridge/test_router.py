@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -260,7 +261,7 @@ async def test_the_router_asks_the_servers_of_a_queue_and_names_those_that_are_a
         assert (await router.choose(said("auto"))).candidate.name == "left/b"
         await right.kill()
         with pytest.raises(UnknownModel, match=r"Near it: .* Not asked: right does not answer"):
-            await Router(queue, fresh=0.0).choose(said("right/c"))
+            await Router(queue, fresh=0.0).choose(said("c"))
 
 
 async def test_the_cost_of_an_endpoint_counts_where_no_other_is_given() -> None:
@@ -283,3 +284,40 @@ async def test_a_router_of_one_server_chooses_no_other() -> None:
         assert (await router.choose(said("auto"))).server == "two"
         with pytest.raises(UnknownModel):
             await router.choose(said("alpha"))
+
+
+async def test_a_model_asked_for_on_a_server_that_is_away_says_that_it_is_away() -> None:
+    endpoints = [Endpoint("away", "http://127.0.0.1:9")]
+    async with text_server(("alpha",)) as one, Queue.open([*endpoints, Endpoint("one", one.url)]) as queue:
+        for router, name in ((Router(queue), "away/alpha"), (Router(queue, server="away"), "alpha")):
+            with pytest.raises(ServerUnavailable, match="away does not answer"):
+                await router.choose(said(name))
+        assert (await Router(queue).choose(said("alpha"))).server == "one"
+
+
+async def test_what_is_on_a_server_that_went_away_is_waited_for() -> None:
+    left, right = Box("left", ("a",)), Box("right", ("b",))
+    async with boxes(left, right), Queue.open([left.endpoint, right.endpoint]) as queue:
+        router = Router(queue, fresh=0.0)
+        assert (await router.choose(said("b"))).server == "right"
+        await right.kill()
+        asking = asyncio.create_task(router.ask(said("right/b")))
+        await until(lambda: queue.snapshot().waiting)
+        assert (await router.choose(said("auto"))).server == "left"
+        await right.start()
+        assert (await asking).server == "right"
+
+
+async def test_a_server_that_was_away_is_asked_again_soon() -> None:
+    async with boxes(box := Box("box", ("a",))), Queue.open([box.endpoint]) as queue:
+        router = Router(queue)
+        await box.kill()
+        with pytest.raises(ServerUnavailable):
+            await router.choose(said("a"))
+        await box.start()
+        async with asyncio.timeout(2):
+            while True:
+                with suppress(ServerUnavailable):
+                    assert (await router.choose(said("a"))).server == "box"
+                    return
+                await asyncio.sleep(0.05)

@@ -208,3 +208,13 @@ def test_a_ledger_tells_of_every_execution(tmp_path: Path) -> None:
     assert told == [("start", "first"), ("end", "first"), ("start", "second"), ("end", "second")]
     assert entries[0]["graph"] == graph
     assert entries[0]["at"] <= entries[1]["at"]
+
+
+async def test_a_file_that_is_no_picture_is_fetched_as_it_is_and_none_that_a_page_would_run(embedded_url: str) -> None:
+    kinds = {"a.md": "text/markdown", "a.json": "application/json", "a.html": "application/octet-stream"}
+    async with peer(embedded_url) as engine:
+        for name, media in kinds.items():
+            uploaded = await engine.http.post("/upload/image", files={"image": (name, b"<b>hi</b>", "image/png")})
+            found = await engine.http.get("/view", params={"filename": uploaded.json()["name"], "type": "input"})
+            assert (found.status_code, found.content) == (200, b"<b>hi</b>")
+            assert found.headers["content-type"].partition(";")[0] == media

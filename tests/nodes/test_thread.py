@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Coroutine
@@ -35,6 +36,19 @@ async def test_what_the_work_raises_is_raised_as_it_is() -> None:
 
     with pytest.raises(BridgeError, match=r"^It is so\. Do this\.$"):
         await on_bridge(Running(None), work)
+
+
+async def test_requests_of_the_nodes_fill_no_log_and_those_of_others_do(
+    set_up: SetUp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="httpx")
+    async with text_server() as script:
+        set_up(script.url)
+        await generated(model="alpha")
+        assert [record for record in caplog.records if record.name == "httpx"] == []
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await client.get(f"{script.url}/v1/models")
+        assert [record.name for record in caplog.records] == ["httpx"]
 
 
 @pytest.mark.parametrize("during", BEFORE)

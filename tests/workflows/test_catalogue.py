@@ -13,6 +13,7 @@ import pytest
 
 from comfy_mcp.errors import NotFound
 from comfy_mcp.workflows import Catalogue, shipped_folder
+from tests.nodes.shipping import TEMPLATES
 from tests.workflows.samples import MANIFEST, NAMES, write_folder
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def told(catalogue: Catalogue) -> list[tuple[str, bool]]:
 
 def test_everything_that_ships_loads() -> None:
     catalogue = Catalogue.load([shipped_folder()])
-    assert set(catalogue.templates) == set(NAMES)
+    assert set(catalogue.templates) == {*NAMES, *TEMPLATES}
     assert catalogue.diagnostics == ()
     assert all(template.shipped for template in catalogue.templates.values())
 
@@ -144,4 +145,5 @@ def test_a_wheel_brings_the_templates_along(tmp_path: Path) -> None:
         check=False,
     )
     styles = len(Catalogue.load([shipped_folder()]).styles)
-    assert found.stdout.strip() == f"('workflows', 'shipped') {' '.join(NAMES)} {styles} 0", found.stderr
+    names = " ".join(sorted([*NAMES, *TEMPLATES]))
+    assert found.stdout.strip() == f"('workflows', 'shipped') {names} {styles} 0", found.stderr

@@ -116,6 +116,20 @@ def test_a_node_that_is_not_there_is_named_with_the_nearest() -> None:
     assert "KSamplerAdvanced" in caught.value.hint and "Install the node pack" in caught.value.hint
 
 
+def test_all_nodes_that_are_not_there_are_named_and_how_to_get_ours() -> None:
+    bound = bind(TXT2IMG, {"prompt": "x"}, object_info=FULL)
+    bound.graph["6"]["class_type"] = "WorkbenchPickBest"
+    with pytest.raises(MissingNode, match=r"has no node 'WorkbenchPickBest'") as caught:
+        check(bound, FULL)
+    assert "comfy-workbench install-nodes" in caught.value.hint and "node pack" not in caught.value.hint
+    bound.graph["5"]["class_type"], bound.graph["8"]["class_type"] = "WorkbenchJudge", "Elsewhere"
+    with pytest.raises(
+        MissingNode, match=r"lacks the nodes 'Elsewhere', 'WorkbenchJudge', 'WorkbenchPickBest'"
+    ) as all_:
+        check(bound, FULL)
+    assert "comfy-workbench install-nodes" in all_.value.hint and "brings the others" in all_.value.hint
+
+
 def test_a_required_input_that_is_missing_is_named() -> None:
     bound = bind(TXT2IMG, {"prompt": "x"}, object_info=FULL)
     del bound.graph["8"]["inputs"]["vae"]

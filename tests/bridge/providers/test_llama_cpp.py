@@ -181,9 +181,11 @@ async def test_listing_asks_nothing_that_would_load_a_model() -> None:
 async def test_a_model_that_goes_away_while_it_is_listed_is_still_listed() -> None:
     async with served(llama_router) as (script, client):
         await client.dialect()
-        script.on("GET /props", refused("llama-cpp", "not_loaded", 400))
-        found = await client.find("tiny-think")
-    assert (found.tools, found.reasoning) == (None, None)
+        broken_off = {"code": 500, "message": "proxy error: Failed to read connection", "type": "server_error"}
+        for answer in (refused("llama-cpp", "not_loaded", 400), json_answer({"error": broken_off}, 500)):
+            script.on("GET /props", answer)
+            found = await client.find("tiny-think")
+            assert (found.tools, found.reasoning) == (None, None)
 
 
 async def test_what_only_embeds_or_ranks_does_not_chat() -> None:
