@@ -12,6 +12,7 @@ from typing import Protocol
 from comfy_nodes.host import Running
 from comfy_nodes.servers import the_servers
 from comfy_nodes.thread import on_bridge
+from comfy_nodes.turns import taking_turns
 from comfy_nodes.values import Provider
 from llm_bridge.chat import ChatRequest, Done, Event, Loading, Prompting, Reasoning, Reply, Restarted, Text, Waiting
 
@@ -27,18 +28,21 @@ async def ask(running: Running, provider: Provider | None, request: ChatRequest)
     """
 
     async def work() -> Reply:
-        shown = Shown(running, request)
-        reply = await (await the_servers()).ask(provider or Provider(), request, shown.see)
-        running.text(reply.text, last=True)
+        with taking_turns(running) as turn:
+            shown = Shown(turn, request)
+            reply = await (await the_servers()).ask(provider or Provider(), request, shown.see)
+            turn.text(reply.text, last=True)
         return reply
 
     return await on_bridge(running, work)
 
 
 class Display(Protocol):
-    """Where a growing answer is shown: a `Running`, or a part of what it shows."""
+    """Where a growing answer is shown: a `Turn`, or a part of what it shows."""
 
     def text(self, text: str) -> None: ...
+
+    def wait(self, text: str) -> None: ...
 
     def progress(self, value: int, maximum: int) -> None: ...
 
@@ -56,7 +60,7 @@ class Shown:
     def see(self, event: Event) -> None:
         match event:
             case Waiting(ahead):
-                self._display.text(f"Waiting: {f'{ahead} before this one' if ahead else 'this one is next'} …")
+                self._display.wait(f"Waiting: {f'{ahead} before this one' if ahead else 'this one is next'} …")
             case Loading(model, fraction):
                 self._display.text(f"Loading {model} {_percent(fraction)}…")
             case Prompting(done, total):

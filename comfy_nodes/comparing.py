@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from comfy_nodes.host import Running
-from comfy_nodes.live import Live
+from comfy_nodes.live import shown_live
 from comfy_nodes.runs import answers, begun, run_id
 from comfy_nodes.servers import Servers, the_servers
 from comfy_nodes.thread import on_bridge
@@ -51,21 +51,19 @@ async def run(
     async def work() -> Compared:
         servers = await the_servers()
         asking = _Asking(servers, await servers.router(Provider()), comparison, unload)
-        live = Live(running, id, comparison)
-        async with begun(id) as folder:
-            live.begin()
-            try:
-                results = await compare(
-                    comparison,
-                    asking.ask,
-                    checks=rules,
-                    folder=folder,
-                    cache=None if anew else answers(),
-                    on_change=_both(live.see, asking.see),
-                )
-            finally:
-                live.end()
-                await asking.end()
+        try:
+            with shown_live(running, id, comparison) as live:
+                async with begun(id, live.wait) as folder:
+                    results = await compare(
+                        comparison,
+                        asking.ask,
+                        checks=rules,
+                        folder=folder,
+                        cache=None if anew else answers(),
+                        on_change=_both(live.see, asking.see),
+                    )
+        finally:
+            await asking.end()
         return Compared(asking.outcome(results), id)
 
     return await on_bridge(running, work)

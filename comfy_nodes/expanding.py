@@ -6,6 +6,7 @@ Prompt Expander.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -59,8 +60,9 @@ class Expansion:
                 reply = await ask(ChatRequest(self.model, self._as_json(), sampling, schema=self._schema))
             except (RequestRefused, SchemaMismatch, NotInstalled):
                 # If it was refused for another reason, it will be once more, and that is raised.
-                return self._of_text(await ask(ChatRequest(self.model, self._as_text(), sampling)))
-            return _whole(reply, bare(reply.data["prompt"]), bare(reply.data.get("negative", "")))
+                reply = await ask(ChatRequest(self.model, self._as_text(), sampling))
+                return await asyncio.to_thread(_of_text, reply)
+            return await asyncio.to_thread(_of_data, reply)
 
         return asked
 
@@ -101,11 +103,16 @@ class Expansion:
             said += [Message.user(example.idea), Message.assistant(answer)]
         return (*said, Message.user(self.idea or _OF_PICTURE, self.images))
 
-    def _of_text(self, reply: Reply) -> Expanded:
-        text = bare(reply.text)
-        found = _NEGATIVE.search(text)
-        prompt, negative = (text, "") if found is None else (text[: found.start()], text[found.end() :])
-        return _whole(reply, bare(prompt), bare(negative))
+
+def _of_data(reply: Reply) -> Expanded:
+    return _whole(reply, bare(reply.data["prompt"]), bare(reply.data.get("negative", "")))
+
+
+def _of_text(reply: Reply) -> Expanded:
+    text = bare(reply.text)
+    found = _NEGATIVE.search(text)
+    prompt, negative = (text, "") if found is None else (text[: found.start()], text[found.end() :])
+    return _whole(reply, bare(prompt), bare(negative))
 
 
 def _whole(reply: Reply, prompt: str, negative: str) -> Expanded:

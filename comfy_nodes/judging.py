@@ -13,6 +13,7 @@ from dataclasses import replace
 from comfy_nodes.host import Running
 from comfy_nodes.runs import answers, begun, run_folder
 from comfy_nodes.servers import Servers, the_servers
+from comfy_nodes.turns import Turn, taking_turns
 from comfy_nodes.values import Compared, Provider
 from llm_bridge.chat import ChatRequest, Event, Loading, Reply, Waiting
 from llm_bridge.compare import Judge, Preference, Results, ballots, judge_answers, with_preferences
@@ -41,12 +42,13 @@ async def judged(running: Running, compared: Compared, judge: Judge, provider: P
     servers = await the_servers()
     judge = replace(judge, model=await _judge_model(servers, provider, judge.model, compared))
     run_folder(compared.run)
-    async with begun(compared.run) as folder:
-        before = (await up_to_date(compared)).results
-        others = [preference for preference in before.preferences if preference.by != f"judge:{judge.model}"]
-        bench = _Bench(running, await servers.router(provider), pairs)
-        anew = replace(before, preferences=others)
-        results = await judge_answers(anew, bench.ask, judge, folder=folder, on_preference=bench.heard)
+    with taking_turns(running) as turn:
+        async with begun(compared.run, turn.wait) as folder:
+            before = (await up_to_date(compared)).results
+            others = [preference for preference in before.preferences if preference.by != f"judge:{judge.model}"]
+            bench = _Bench(turn, await servers.router(provider), pairs)
+            anew = replace(before, preferences=others)
+            results = await judge_answers(anew, bench.ask, judge, folder=folder, on_preference=bench.heard)
     if unload and bench.asked:
         await servers.unload(provider, judge.model)
     if not bench.judged:
@@ -72,8 +74,8 @@ def _pairs(results: Results, most: int) -> int:
 class _Bench:
     """Asks the judge, and shows how far it is."""
 
-    def __init__(self, running: Running, router: Router, pairs: int) -> None:
-        self._running, self._router, self._pairs = running, router, pairs
+    def __init__(self, turn: Turn, router: Router, pairs: int) -> None:
+        self._turn, self._router, self._pairs = turn, router, pairs
         self._answers = answers()
         self.asked = False
         self.judged = 0
@@ -89,15 +91,15 @@ class _Bench:
 
     def heard(self, preference: Preference) -> None:
         self.judged += 1
-        self._running.progress(self.judged, self._pairs)
-        self._running.text(f"{self.judged} of {self._pairs} pairs\n\n{preferred(preference)}")
+        self._turn.progress(self.judged, self._pairs)
+        self._turn.text(f"{self.judged} of {self._pairs} pairs\n\n{preferred(preference)}")
 
     def _see(self, event: Event) -> None:
         match event:
             case Loading(model) if not self.judged:
-                self._running.text(f"Loading {model} …")
+                self._turn.text(f"Loading {model} …")
             case Waiting(ahead) if not self.judged:
-                self._running.text(f"Waiting: {ahead} before this one …")
+                self._turn.wait(f"Waiting: {ahead} before this one …")
             case _:
                 pass
 

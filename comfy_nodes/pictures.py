@@ -26,13 +26,22 @@ def images_of(batch: Any, most: int = MOST_PIXELS) -> tuple[Image, ...]:
     Raises: BadInput when it is no batch of pictures.
     """
     numpy, pillow = _libraries()
-    array = numpy.asarray(batch.detach().cpu() if hasattr(batch, "detach") else batch)
+    array = _array(numpy, batch)
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.shape[-1] not in (1, 3, 4) or 0 in array.shape:
         raise BadInput(f"That is no batch of pictures: its shape is {array.shape}.", hint="Link an IMAGE.")
-    levels = (numpy.nan_to_num(array.astype("float32")).clip(0, 1) * 255).round().astype("uint8")
+    levels = (numpy.nan_to_num(array).clip(0, 1) * 255).round().astype("uint8")
     return tuple(_encoded(pillow.fromarray(level[..., 0] if level.shape[-1] == 1 else level), most) for level in levels)
+
+
+def _array(numpy: Any, batch: Any) -> Any:
+    """As float32. Of a tensor by way of torch's own, since numpy has no bfloat16."""
+    try:
+        return numpy.asarray(batch.detach().float().cpu() if hasattr(batch, "detach") else batch).astype("float32")
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        kind = type(batch).__name__
+        raise BadInput(f"That is no batch of pictures: {kind} of no one shape.", hint="Link an IMAGE.") from None
 
 
 def _encoded(picture: Any, most: int) -> Image:

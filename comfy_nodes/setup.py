@@ -75,13 +75,20 @@ def provider_names() -> list[str]:
 def _file() -> Path:
     named = os.environ.get("WORKBENCH_SETTINGS")
     own = user_folder() / "llm_servers.toml"
-    return own if own.exists() or not named else Path(named)
+    return own if not named or _there(own) else Path(named)
+
+
+def _there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:
+        return True  # Who reads it is told why it cannot be.
 
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as failure:
         raise _unusable(file, str(getattr(failure, "strerror", None) or failure)) from None

@@ -14,6 +14,7 @@ from comfy_nodes.asking import Shown
 from comfy_nodes.host import Running
 from comfy_nodes.servers import Servers, the_servers
 from comfy_nodes.thread import on_bridge
+from comfy_nodes.turns import Turn, taking_turns
 from comfy_nodes.values import Provider
 from llm_bridge.chat import ChatRequest, Reply
 from llm_bridge.router import Choice
@@ -43,8 +44,9 @@ async def ask_each(
 
     async def work() -> list[T]:
         servers = await the_servers()
-        board = _Board(running, servers, provider or Provider(), called, len(questions))
-        answers = await _all([board.answered(number, question) for number, question in enumerate(questions)])
+        with taking_turns(running) as turn:
+            board = _Board(turn, servers, provider or Provider(), called, len(questions))
+            answers = await _all([board.answered(number, question) for number, question in enumerate(questions)])
         if unload_after:
             await asyncio.gather(*(servers.let_go(name) for name in board.answering))
         return answers
@@ -66,8 +68,8 @@ async def _all(works: Sequence[Awaitable[T]]) -> list[T]:
 class _Board:
     """The questions that are being answered. ``answering`` are the models that did, as `server/model`."""
 
-    def __init__(self, running: Running, servers: Servers, provider: Provider, called: str, count: int) -> None:
-        self._running, self._servers, self._provider = running, servers, provider
+    def __init__(self, turn: Turn, servers: Servers, provider: Provider, called: str, count: int) -> None:
+        self._turn, self._servers, self._provider = turn, servers, provider
         self._called, self._count = called, count
         self._open = set(range(count))
         self.answering = dict[str, None]()
@@ -79,16 +81,17 @@ class _Board:
 
         answer = await question(ask)
         self._open.remove(number)
-        self._running.progress(self._count - len(self._open), self._count)
+        self._turn.progress(self._count - len(self._open), self._count)
         return answer
 
     def _chosen(self, choice: Choice) -> None:
         self.answering[choice.candidate.name] = None
 
-    def show(self, number: int, text: str) -> None:
+    def show(self, number: int, text: str, *, waiting: bool = False) -> None:
         """Of several at once the first is shown."""
         if number == min(self._open):
-            self._running.text(f"{self._called} {number + 1} of {self._count}\n\n{text}")
+            show = self._turn.wait if waiting else self._turn.text
+            show(f"{self._called} {number + 1} of {self._count}\n\n{text}")
 
 
 class _Place:
@@ -99,6 +102,9 @@ class _Place:
 
     def text(self, text: str) -> None:
         self._board.show(self._number, text)
+
+    def wait(self, text: str) -> None:
+        self._board.show(self._number, text, waiting=True)
 
     def progress(self, value: int, maximum: int) -> None:
         pass

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any, Literal
 
 from comfy_nodes.values import Compared
-from llm_bridge.compare import CellResult, Comparison, Prompt
+from llm_bridge.compare import CellResult, Checked, Comparison, Prompt
 from llm_bridge.compare.measures import measures
 from llm_bridge.compare.reports.table import remarks
 
@@ -79,9 +79,14 @@ def _ended(result: CellResult, most: int) -> dict[str, Any]:
         "ttft": of.ttft,
         "tokens_per_second": of.tokens_per_second,
         "tokens": of.tokens,
-        "checks": [asdict(checked) for checked in result.checks] or None,
+        "checks": [_checked(checked, most) for checked in result.checks] or None,
         "cached": result.cached,
     }
+
+
+def _checked(checked: Checked, most: int) -> dict[str, Any]:
+    rule, told = _shown(checked.rule, max(most, _LEAST_TEXT)), _shown(checked.told, most)
+    return {"rule": rule, "passed": checked.passed, "told": told}
 
 
 def _shown(text: str, most: int) -> str:
@@ -89,14 +94,14 @@ def _shown(text: str, most: int) -> str:
 
 
 def table_of(compared: Compared) -> dict[str, Any]:
-    """The whole table, of about two million bytes at most: cells of many long texts keep less of each.
+    """The whole table, of about two million bytes at most: cells of many long texts keep less of each, or nothing.
 
     Cells that have no result yet are "waiting". CPU-bound: who serves others calls it in a thread.
     """
     most = _MOST_TEXT
     table = _table(compared, most)
-    while most > _LEAST_TEXT and _size(table) > _MOST_TABLE:
-        most //= 2
+    while most and len(json.dumps(table)) > _MOST_TABLE:
+        most = most // 2 if most > _LEAST_TEXT else 0
         table = _table(compared, most)
     return table
 
@@ -111,15 +116,10 @@ def _table(compared: Compared, most: int) -> dict[str, Any]:
         "prompts": {prompt.name: _asked(prompt, most) for prompt in results.comparison.prompts},
         "cells": [cell_of(place, ended.get(place, Growing()), most) for place in places.values()],
         "ranking": [asdict(rank) for rank in results.ranking],
-        "notes": list(remarks(results)),
+        "notes": [_shown(note, max(most, _LEAST_TEXT)) for note in remarks(results)],
     }
 
 
 def _asked(prompt: Prompt, most: int) -> str:
     pictures = f"[{len(prompt.images)} pictures] " if prompt.images else ""
     return pictures + _shown(prompt.text, most)
-
-
-def _size(table: Mapping[str, Any]) -> int:
-    """In bytes as JSON, of what can be long."""
-    return len(json.dumps(table["prompts"])) + sum(len(json.dumps(cell)) for cell in table["cells"])

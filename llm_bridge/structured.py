@@ -6,7 +6,6 @@ nothing can be checked, and that is an error, not a silence.
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,12 +14,13 @@ from typing import Any
 
 from llm_bridge.chat import ChatRequest, Event, Reply, Restarted, Usage
 from llm_bridge.errors import SchemaMismatch
+from llm_bridge.matching import mended
 from llm_bridge.messages import Message
 from llm_bridge.schemas import problems, verify
 
 __all__ = ["answered", "parsed"]
 
-_FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*$", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```(?:json)?[^\S\n]*\n(.*)```", re.DOTALL | re.IGNORECASE)
 
 
 async def answered(
@@ -70,32 +70,24 @@ def _sum(first: Any, second: Any) -> Any:
     return None if first is None or second is None else first + second
 
 
-def parsed(text: str) -> tuple[Any, bool]:
+async def parsed(text: str) -> tuple[Any, bool]:
     """The JSON of an answer, and whether it had to be mended. Raises SchemaMismatch when there is none in it."""
-    inner = found.group(1) if (found := _FENCE.match(text)) else text
+    inner = found.group(1) if (found := _FENCE.fullmatch(text.strip())) else text
     try:
         return json.loads(inner), False
     except (ValueError, RecursionError):
         pass
-    if (mended := _mended(inner)) in ("", None):
+    # Without an object or a list in it there is nothing to mend.
+    meant = await mended(inner) if re.search(r"[{\[]", inner) else None
+    if meant in ("", None):
         raise SchemaMismatch("The answer is not JSON.", hint="Choose a model that follows schemas.", text=text[:200])
-    return mended, True
-
-
-def _mended(text: str) -> Any:
-    """What was probably meant; nothing when there is no object or list in it."""
-    if not re.search(r"[{\[]", text):
-        return None
-    try:
-        return importlib.import_module("json_repair").loads(text)
-    except (ImportError, ValueError, RecursionError):
-        return None
+    return meant, True
 
 
 async def _fitting(schema: Mapping[str, Any], reply: Reply) -> Reply:
     if reply.tool_calls:
         return reply
-    value, mended = parsed(reply.text)
+    value, was_mended = await parsed(reply.text)
     if found := await problems(schema, value):
         shown = "; ".join(found)
         raise SchemaMismatch(
@@ -104,5 +96,5 @@ async def _fitting(schema: Mapping[str, Any], reply: Reply) -> Reply:
             problems=found,
             text=reply.text[:200],
         )
-    notes = (*reply.notes, "The JSON of the answer was mended.") if mended else reply.notes
+    notes = (*reply.notes, "The JSON of the answer was mended.") if was_mended else reply.notes
     return replace(reply, data=value, notes=notes)

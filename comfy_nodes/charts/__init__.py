@@ -1,7 +1,7 @@
 """Charts: a Vega-Lite specification becomes a PNG, in a process that is killed when it takes too long.
 
-A specification from a model may never end or take all memory. Owns that process, what of the library's words people
-read, and the size of the picture; what a specification may hold is `specification`'s. For the node Chart.
+A specification from a model may never end or take all memory. Owns what of the library's words people read, and the
+size of the picture; the process is `process`'s, what a specification may hold `specification`'s. For the node Chart.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from comfy_nodes.charts.process import ran
 from comfy_nodes.charts.specification import checked, sized
 from comfy_nodes.charts.themes import config_of
 from llm_bridge.errors import BadInput, NotInstalled
@@ -30,7 +28,6 @@ MOST_PIXELS = 4096**2
 _PNG = b"\x89PNG"
 _MOST_ASKED = 8_000_000
 _MOST_TOLD = 8 * MOST_PIXELS
-_MOST_LOGGED = 65_536
 _MOST_WORDS = 300
 _FRAME = re.compile(r"^(?:ERROR )?(?:\w*Error: )*")
 _SIMPLER = "Make the chart simpler: fewer rows, fewer marks, no large sequences."
@@ -59,47 +56,10 @@ async def drawn(
     asked = await asyncio.to_thread(lambda: json.dumps({**told, "spec": sized(checked(spec), width, height)}).encode())
     if len(asked) > _MOST_ASKED:
         raise BadInput(f"The specification is larger than {_MOST_ASKED} bytes.", hint=_SIMPLER)
-    return _picture(*await _ran(asked, deadline))
-
-
-async def _ran(asked: bytes, deadline: float) -> tuple[int, bytes, bytes]:
-    """How the program ended, what it wrote and what it logged."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", str(Path(__file__).with_name("program.py"))),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin and process.stdout and process.stderr
     try:
-        async with asyncio.timeout(deadline):
-            told, logged, _ = await asyncio.gather(
-                _heard(process.stdout, _MOST_TOLD),
-                _heard(process.stderr, _MOST_LOGGED),
-                _give(process.stdin, asked),
-            )
-            return await process.wait(), told, logged
+        return _picture(*await ran(asked, _MOST_TOLD, deadline))
     except TimeoutError:
         raise BadInput(f"The chart took longer than {deadline:g} seconds.", hint=_SIMPLER) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def _give(stream: asyncio.StreamWriter, text: bytes) -> None:
-    with suppress(ConnectionError):
-        stream.write(text)
-        await stream.drain()
-    stream.close()
-
-
-async def _heard(stream: asyncio.StreamReader, most: int) -> bytes:
-    """The beginning; the rest is read and dropped, since who writes would wait for it."""
-    kept = bytearray()
-    while piece := await stream.read(65_536):
-        kept += piece[: most - len(kept)]
-    return bytes(kept)
 
 
 def _picture(ended: int, told: bytes, logged: bytes) -> bytes:

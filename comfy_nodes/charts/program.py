@@ -1,4 +1,4 @@
-"""A Vega-Lite specification as a PNG, by vl_convert. A program, so that its process can be killed.
+"""A Vega-Lite specification as a PNG, by vl_convert. A program, so that it can be killed.
 
 Reads one JSON object on stdin, {"spec", "config", "width", "height", "scale", "most_pixels"}, and writes the PNG, or
 {"error": why not} as JSON. Stands alone: it imports nothing of the nodes or of the bridge.
@@ -65,9 +65,8 @@ def _limit() -> None:
 
 def _main() -> None:
     _limit()
-    asked = json.load(sys.stdin)
     try:
-        told = picture(asked)
+        told = picture(json.load(sys.stdin))
     except ValueError as failure:
         told = json.dumps({"error": str(failure)}).encode()
     sys.stdout.buffer.write(told)

@@ -1,28 +1,28 @@
-"""Vega-Lite specifications as people and models write them: found in a text, checked, given data and a size.
+"""Vega-Lite specifications as people and models write them: checked, given data and a size.
 
 Pure. Refuses what would load something and what is too large; whether the rest is Vega-Lite, Vega-Lite says.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from typing import Any, cast
 
 from llm_bridge.compare.reports.data import plain
 from llm_bridge.errors import BadInput
 
-__all__ = ["RESULTS", "Spec", "checked", "filled", "sized", "spec_of"]
+__all__ = ["RESULTS", "Spec", "checked", "filled", "sized"]
 
 RESULTS = "results"
 """The name under which a specification finds the rows of a comparison."""
 
-_MOST_LETTERS = 2_000_000
-_MOST_MENDED = 100_000
 _MOST_ROWS = 20_000
-_FENCED = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
+_MOST_SIDE = 20_000
+"""Pixels. An axis has a mark at each few of them, and a picture may have no more than 4096² in all."""
+_SIDES = ("width", "height", "continuousWidth", "continuousHeight", "discreteWidth", "discreteHeight", "view")
+"""What is a number of pixels, or has one for each of its values as its step."""
 _COMPOSED = ("facet", "hconcat", "vconcat", "concat", "repeat")
 _FACETS = ("row", "column", "facet")
 _VIEWS = ("mark", "layer", *_COMPOSED)
@@ -33,44 +33,6 @@ _MARKS = (
 _VALUES = 'Put the values into the specification: "data": {"values": [{…}, …]}'
 
 Spec = dict[str, Any]
-
-
-def spec_of(text: str) -> Spec:
-    """The JSON object in what a person or a model wrote: bare, fenced, or with words around it.
-
-    Slips in the JSON are mended where `json_repair` is installed. Raises: BadInput, in words for who wrote it.
-    """
-    if len(text) > _MOST_LETTERS:
-        raise BadInput(f"The specification is longer than {_MOST_LETTERS} letters.", hint="Leave rows out.")
-    # The last of several is what a model settled on.
-    parts = [part[part.find("{") :] for part in (*reversed(_FENCED.findall(text)), text) if "{" in part]
-    if not parts:
-        raise BadInput("There is no JSON object in the text.", hint="Write one Vega-Lite specification as JSON.")
-    wrong = ""
-    for read in (_read, _mended):
-        for part in parts:
-            try:
-                value = read(part)
-            except (ImportError, ValueError) as failure:
-                wrong = str(failure) if read is _read else wrong
-            except RecursionError:
-                wrong = "it is too deep"
-            else:
-                if value and isinstance(value, dict):
-                    return cast("Spec", value)
-                wrong = wrong or "it is no object with anything in it"
-    raise BadInput(f"The specification is not JSON: {wrong}.", hint="Write it again, as one JSON object.")
-
-
-def _read(text: str) -> Any:
-    """What the text begins with; words may follow."""
-    return json.JSONDecoder().raw_decode(text)[0]
-
-
-def _mended(text: str) -> Any:
-    if len(text) > _MOST_MENDED:
-        raise ValueError
-    return importlib.import_module("json_repair").loads(text[: text.rfind("}") + 1] or text)
 
 
 def filled(spec: Spec, rows: Sequence[Mapping[str, Any]]) -> Spec:
@@ -141,11 +103,24 @@ def _named(spec: Spec) -> Iterator[tuple[str, Any]]:
 def _allow(name: str, value: Any) -> None:
     if name == "url":
         raise BadInput('The specification has a "url", and charts load neither data nor pictures.', hint=f"{_VALUES}.")
+    if name in _SIDES and abs(side := _pixels(value)) > _MOST_SIDE:
+        raise BadInput(f"The {name} may be {_MOST_SIDE} pixels, not {side:g}.", hint="Give a smaller one, or none.")
     if name != "mark":
         return
     mark = cast("Spec", value).get("type", "bar") if isinstance(value, dict) else value
     if mark not in _MARKS:
         raise BadInput(f"There is no mark {json.dumps(mark)[:100]}.", hint=f"The marks are {', '.join(_MARKS)}.")
+
+
+def _pixels(side: Any) -> float:
+    """Vega takes a number in a text for one, too; what is none counts for nothing."""
+    step = cast("Spec", side).get("step") if isinstance(side, dict) else side
+    try:
+        return float(step) if isinstance(step, int | float | str) else 0.0
+    except OverflowError:
+        return inf
+    except ValueError:
+        return 0.0
 
 
 def _values(source: Any, named: Mapping[str, Any]) -> Any:

@@ -7,10 +7,12 @@ import json
 from typing import Any
 
 from comfy_nodes.charts import drawn
+from comfy_nodes.charts.reading import spec_of
 from comfy_nodes.charts.rows import READY, ready, rows_of
-from comfy_nodes.charts.specification import Spec, filled, spec_of
+from comfy_nodes.charts.specification import Spec, filled
 from comfy_nodes.charts.themes import THEMES
 from comfy_nodes.host import Running
+from comfy_nodes.nodes import widgets
 from comfy_nodes.pictures import batch_of
 from comfy_nodes.thread import on_bridge
 from comfy_nodes.values import Compared
@@ -51,11 +53,7 @@ class Chart:
         return {
             "required": {
                 "chart": ([_OWN, *READY], {"tooltip": "Those that are ready need results."}),
-                "specification": (
-                    "STRING",
-                    {"default": "", "multiline": True, "dynamicPrompts": False,
-                     "tooltip": "Vega-Lite as JSON. Only for the chart “specification”."},
-                ),
+                "specification": widgets.text("Vega-Lite as JSON. Only for the chart “specification”."),
                 "width": _SIDE,
                 "height": _SIDE,
                 "scale": (
@@ -82,14 +80,20 @@ class Chart:
         unique_id: str | None = None,
     ) -> tuple[Any, str]:
         async def work() -> tuple[Any, str]:
-            spec = await asyncio.to_thread(_spec, chart, specification, results)
+            written = await spec_of(specification) if chart == _OWN else None
+            spec = await asyncio.to_thread(_spec, chart, written, results)
             png = await drawn(spec, width=width, height=height, scale=scale, theme=theme)
-            return await asyncio.to_thread(batch_of, [png]), whole(json.dumps(spec, ensure_ascii=False, indent=1))
+            return await asyncio.to_thread(_outputs, png, spec)
 
         return await on_bridge(Running(unique_id), work)
 
 
-def _spec(chart: str, text: str, compared: Compared | None) -> Spec:
+def _spec(chart: str, written: Spec | None, compared: Compared | None) -> Spec:
+    """What a person wrote, or the chart of this name, with the rows of the results."""
     rows = None if compared is None else rows_of(compared.results)
-    spec = spec_of(text) if chart == _OWN else ready(chart, rows or ())
+    spec = ready(chart, rows or ()) if written is None else written
     return spec if rows is None else filled(spec, rows)
+
+
+def _outputs(png: bytes, spec: Spec) -> tuple[Any, str]:
+    return batch_of([png]), whole(json.dumps(spec, ensure_ascii=False, indent=1))

@@ -7,15 +7,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from comfy_nodes.again import Again
 from comfy_nodes.comparing import UNLOAD, Unload, run
 from comfy_nodes.host import Running, free_memory
+from comfy_nodes.nodes import widgets
 from comfy_nodes.table import table_of
-from comfy_nodes.values import MOST_SEED, Compared, Models, Parameters, Prompts
+from comfy_nodes.values import Compared, Models, Parameters, Prompts
 from llm_bridge.compare import Comparison, Results, Variant, parse_rules
 from llm_bridge.compare.reports import markdown
 from llm_bridge.compare.reports.table import headline
 
 __all__ = ["LLMCompare"]
+
+_KNOWN_BY = ("unique_id", "repeats", "seed", "max_tokens", "checks")
+"""What tells one comparison from another before the graph runs."""
 
 
 class LLMCompare:
@@ -38,8 +43,7 @@ class LLMCompare:
     FUNCTION = "compare"
     OUTPUT_NODE = True
 
-    _unfinished: ClassVar[set[str | None]] = set()
-    """The nodes whose last comparison has failed cells."""
+    _again: ClassVar[Again] = Again()
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -48,41 +52,30 @@ class LLMCompare:
                 "models": ("LLM_MODELS", {"tooltip": "From Model List."}),
                 "prompts": ("LLM_PROMPTS", {"tooltip": "From Prompt List."}),
                 "repeats": ("INT", {"default": 1, "min": 1, "max": 20, "tooltip": "How often each cell is asked."}),
-                "seed": (
-                    "INT",
-                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": True,
-                     "tooltip": "For parameters that have none; the repeats count on from it. The same seed and "
-                     "inputs are not asked again; another seed is."},
+                "seed": widgets.seed(
+                    "For parameters that have none; the repeats count on from it. The same seed and inputs are not "
+                    "asked again; another seed is."
                 ),
-                "max_tokens": (
-                    "INT",
-                    {"default": 1024, "min": 0, "max": 1_000_000,
-                     "tooltip": "For parameters that have none; 0 leaves it to the server."},
-                ),
-                "checks": (
-                    "STRING",
-                    {"default": "", "multiline": True, "dynamicPrompts": False,
-                     "tooltip": "Rules that an answer should keep, one in each line: contains:TEXT, max-words:50, "
-                     "regex:PATTERN, json and so on. Empty checks nothing."},
+                "max_tokens": widgets.max_tokens(1024, "For parameters that have none; 0 leaves it to the server."),
+                "checks": widgets.text(
+                    "Rules that an answer should keep, one in each line: contains:TEXT, max-words:50, regex:PATTERN, "
+                    "json and so on. Empty checks nothing."
                 ),
                 "unload": (list(UNLOAD), {"tooltip": "When models that answered let go of their memory."}),
                 "use_earlier_answers": (
                     "BOOLEAN",
                     {"default": True, "tooltip": "Off asks everything again, each time the graph runs."},
                 ),
-                "free_vram_first": (
-                    "BOOLEAN",
-                    {"default": False, "tooltip": "Unload ComfyUI's own models first, for a card that both use."},
-                ),
+                "free_vram_first": widgets.FREE_FIRST,
             },
             "optional": {"parameters": ("LLM_PARAMETERS", {"tooltip": "From Parameter Grid. Without, one way."})},
             "hidden": {"unique_id": "UNIQUE_ID"},
-        }  # fmt: skip
+        }
 
     @classmethod
-    def IS_CHANGED(cls, use_earlier_answers: bool = True, unique_id: str | None = None, **_: Any) -> float | str:
-        """Whoever wants everything anew, or has failed cells, does not want what ComfyUI has kept."""
-        return "" if use_earlier_answers and unique_id not in cls._unfinished else float("nan")
+    def IS_CHANGED(cls, use_earlier_answers: bool = True, **given: Any) -> float:
+        """Who wants everything anew, has failed cells or lost the run does not want what ComfyUI has kept."""
+        return cls._again.number(tuple(map(given.get, _KNOWN_BY))) if use_earlier_answers else float("nan")
 
     async def compare(
         self,
@@ -105,13 +98,10 @@ class LLMCompare:
         if free_vram_first:
             free_memory()
         compared = await run(running, comparison, rules=rules, anew=not use_earlier_answers, unload=unload)
-        self._remember(unique_id, compared.results)
+        failed = any(result.failure for result in compared.results.cells)
+        self._again.note((unique_id, repeats, seed, max_tokens, checks), compared.run, failed=failed)
         shown, table = await asyncio.to_thread(_shown, compared)
         return {"ui": shown, "result": (compared, table, texts(compared.results))}
-
-    def _remember(self, node: str | None, results: Results) -> None:
-        failed = any(result.failure for result in results.cells)
-        (self._unfinished.add if failed else self._unfinished.discard)(node)
 
 
 def texts(results: Results) -> list[str]:

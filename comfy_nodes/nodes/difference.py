@@ -6,7 +6,10 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
+from comfy_nodes.host import Running
 from comfy_nodes.marking import kept, marked
+from comfy_nodes.nodes import widgets
+from comfy_nodes.thread import on_bridge
 from llm_bridge.compare import word_diff
 
 __all__ = ["TextDiff"]
@@ -29,10 +32,16 @@ class TextDiff:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        text = {"default": "", "multiline": True, "dynamicPrompts": False}
-        return {"required": {"left": ("STRING", text), "right": ("STRING", text)}}
+        return {
+            "required": {"left": widgets.text(), "right": widgets.text()},
+            "hidden": {"unique_id": "UNIQUE_ID"},
+        }
 
-    async def compare(self, *, left: str, right: str) -> dict[str, Any]:
-        found = await asyncio.to_thread(word_diff, left, right)
-        shown = [asdict(piece) for piece in found]
-        return {"ui": {"diff": [shown]}, "result": (marked(found), kept(found))}
+    async def compare(self, *, left: str, right: str, unique_id: str | None = None) -> dict[str, Any]:
+        return await on_bridge(Running(unique_id), lambda: asyncio.to_thread(_compared, left, right))
+
+
+def _compared(left: str, right: str) -> dict[str, Any]:
+    found = word_diff(left, right)
+    shown = [asdict(piece) for piece in found]
+    return {"ui": {"diff": [shown]}, "result": (marked(found), kept(found))}

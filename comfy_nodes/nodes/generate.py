@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 from comfy_nodes.asking import ask
 from comfy_nodes.host import Running, free_memory
+from comfy_nodes.nodes import widgets
 from comfy_nodes.pictures import images_of
 from comfy_nodes.schemas import schema_of
 from comfy_nodes.setup import provider_names
-from comfy_nodes.values import MOST_SEED, Provider
-from llm_bridge.chat import ChatRequest, Reply, Sampling
+from comfy_nodes.values import Provider
+from llm_bridge.chat import ChatRequest, Reply
 from llm_bridge.messages import Message
 
 __all__ = ["LLMGenerate", "LLMProvider"]
@@ -71,50 +72,27 @@ class LLMGenerate:
     OUTPUT_NODE = True
 
     _OPTIONAL: ClassVar[Mapping[str, Any]] = {
-        "provider": ("LLM_PROVIDER", {"tooltip": "Without one, any server that has the model."}),
-        "images": ("IMAGE", {"tooltip": "Shown to the model, which must be able to see."}),
-        "schema": (
-            "STRING",
-            {
-                "default": "",
-                "multiline": True,
-                "tooltip": "A JSON Schema that the answer must fit. Empty is free text.",
-            },
-        ),
+        "provider": widgets.PROVIDER,
+        "images": widgets.images("Shown to the model, which must be able to see."),
+        "schema": widgets.text("A JSON Schema that the answer must fit. Empty is free text."),
         "think": (list(_THINK), {"tooltip": "Whether a model that reasons is to do so."}),
-        "free_vram_first": (
-            "BOOLEAN",
-            {"default": False, "tooltip": "Unload ComfyUI's own models first, for a card that both use."},
-        ),
+        "free_vram_first": widgets.FREE_FIRST,
     }
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "model": (
-                    "STRING",
-                    {"default": "auto", "tooltip": "A name as the server has it, server/model, or auto."},
-                ),
-                "prompt": ("STRING", {"default": "", "multiline": True, "dynamicPrompts": False}),
-                "system": ("STRING", {"default": "", "multiline": True, "dynamicPrompts": False}),
-                "seed": (
-                    "INT",
-                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": True,
-                     "tooltip": "The same seed and inputs are not asked again; another seed is."},
-                ),
-                "temperature": (
-                    "FLOAT",
-                    {"default": 0.7, "min": -1.0, "max": 2.0, "step": 0.05, "tooltip": "-1 leaves it to the server."},
-                ),
-                "max_tokens": (
-                    "INT",
-                    {"default": 1024, "min": 0, "max": 1_000_000, "tooltip": "0 leaves it to the server."},
-                ),
+                "model": widgets.model(),
+                "prompt": widgets.text(),
+                "system": widgets.text(),
+                "seed": widgets.seed(),
+                "temperature": widgets.temperature(0.7),
+                "max_tokens": widgets.max_tokens(1024),
             },
             "optional": dict(cls._OPTIONAL),
             "hidden": {"unique_id": "UNIQUE_ID"},
-        }  # fmt: skip
+        }
 
     async def generate(
         self,
@@ -133,8 +111,8 @@ class LLMGenerate:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         running = Running(unique_id)
+        sampling = widgets.sampling_of(seed=seed, temperature=temperature, max_tokens=max_tokens)
         shown = () if images is None else await asyncio.to_thread(images_of, images)
-        sampling = Sampling(None if temperature < 0 else temperature, seed=seed, max_tokens=max_tokens or None)
         messages = (*((Message.system(system),) if system else ()), Message.user(prompt, shown))
         request = ChatRequest(model, messages, sampling, schema=schema_of(schema), think=_THINK.get(think))
         if free_vram_first:

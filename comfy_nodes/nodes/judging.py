@@ -7,12 +7,12 @@ from typing import Any
 
 from comfy_nodes.host import Running
 from comfy_nodes.judging import judged, ranking_text, to_vote, up_to_date
+from comfy_nodes.nodes import widgets
 from comfy_nodes.picking import WAYS, best_answers
 from comfy_nodes.runs import voted
 from comfy_nodes.table import table_of
 from comfy_nodes.thread import on_bridge
-from comfy_nodes.values import MOST_SEED, Compared, Provider
-from llm_bridge.chat import Sampling
+from comfy_nodes.values import Compared, Provider
 from llm_bridge.compare import Judge as Judging
 from llm_bridge.compare import Results
 from llm_bridge.compare.judge import CRITERIA
@@ -53,20 +53,16 @@ class Judge:
                     "STRING",
                     {"default": "auto:large", "tooltip": "The model that judges: server/model, or auto:large."},
                 ),
-                "criteria": ("STRING", {"default": CRITERIA, "multiline": True, "dynamicPrompts": False}),
-                "seed": (
-                    "INT",
-                    {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": "fixed",
-                     "tooltip": "The same seed, judge and criteria are not asked again; another seed is."},
+                "criteria": widgets.text(default=CRITERIA),
+                "seed": widgets.seed(
+                    "The same seed, judge and criteria are not asked again; another seed is.", after="fixed"
                 ),
                 "most_pairs": (
                     "INT",
                     {"default": 200, "min": 1, "max": 10_000, "tooltip": "Pairs of answers; each is asked twice."},
                 ),
-                "max_tokens": (
-                    "INT",
-                    {"default": 2048, "min": 0, "max": 1_000_000,
-                     "tooltip": "Of one judgement, with what the judge thinks before it. 0 leaves it to the server."},
+                "max_tokens": widgets.max_tokens(
+                    2048, "Of one judgement, with what the judge thinks before it. 0 leaves it to the server."
                 ),
                 "show_images": (
                     "BOOLEAN",
@@ -93,7 +89,7 @@ class Judge:
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         running = Running(unique_id)
-        sampling = Sampling(temperature=0.0, seed=seed, max_tokens=max_tokens or None)
+        sampling = widgets.sampling_of(seed=seed, temperature=0.0, max_tokens=max_tokens)
         asked = Judging(judge.strip(), criteria.strip() or CRITERIA, most_pairs, show_images, sampling)
         done = await on_bridge(
             running, lambda: judged(running, results, asked, provider or Provider(), unload=unload == _UNLOAD)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from comfy_nodes.host import Running
+from comfy_nodes.naming import is_auto, is_pattern, models_of
+from comfy_nodes.nodes import widgets
 from comfy_nodes.pictures import images_of
 from comfy_nodes.schemas import schema_of
 from comfy_nodes.servers import the_servers
-from comfy_nodes.thread import handed_over
+from comfy_nodes.thread import handed_over, on_bridge
 from comfy_nodes.values import Models, Parameters, Prompts, Provider
 from llm_bridge.compare import Prompt, Variant, prompts_of, variants_of
-from llm_bridge.errors import BadInput, UnknownModel
+from llm_bridge.errors import BadInput, BridgeError
 
 __all__ = ["ModelList", "ParameterGrid", "PromptList"]
 
 _FORMS = {"lines or blocks": "txt", "one prompt": "", "JSON lines": "jsonl", "CSV": "csv", "TOML": "toml"}
-_LISTED_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
+"""How long the start of a graph waits to hear what patterns stand for: nobody can stop it meanwhile."""
 
 
 class ModelList:
@@ -43,6 +48,7 @@ class ModelList:
         return {
             "required": {"models": ("STRING", {"default": "*", "multiline": True, "tooltip": tip})},
             "optional": {"provider": ("LLM_PROVIDER", {"tooltip": "Without one, the models of every server."})},
+            "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
     @classmethod
@@ -51,51 +57,36 @@ class ModelList:
 
         Names never change, so that no server is asked. For patterns NaN would do, but then all that comes after them
         would run again with every graph; so the servers are asked, and ComfyUI keeps what it has while they offer the
-        same. When they cannot be asked this fails, which ComfyUI takes for NaN, and the node says why. The provider is
-        a link, which is not known here: all servers are more than enough.
+        same. Of those that do not tell in time the node says what is wrong. The provider is a link, which is not known
+        here: all servers are more than enough. So are all models for auto, whose choice is kept.
         """
         if models is None:
             return float("nan")
-        lines = _lines(models)
-        if not any(_is_pattern(line) for line in lines):
+        patterns = ["*" if is_auto(line) else line for line in _lines(models) if is_auto(line) or is_pattern(line)]
+        if not patterns:
             return ""
-        async with asyncio.timeout(_LISTED_SECONDS):
-            return "\n".join(await handed_over(_resolved(Provider(), lines)))
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                return "\n".join(sorted(await handed_over(_fitting(patterns))))
+        except (BridgeError, TimeoutError):
+            return float("nan")
 
-    async def name(self, *, models: str, provider: Provider | None = None) -> tuple[Models, list[str]]:
+    async def name(
+        self, *, models: str, provider: Provider | None = None, unique_id: str | None = None
+    ) -> tuple[Models, list[str]]:
         lines = _lines(models)
         if not lines:
             raise BadInput("There is no model in the list.", hint="Write a name in each line, or * for all.")
-        found = await handed_over(_resolved(provider or Provider(), lines))
+        found = await on_bridge(Running(unique_id), lambda: models_of(provider or Provider(), lines))
         return Models(found), list(found)
 
 
-async def _resolved(provider: Provider, lines: Sequence[str]) -> tuple[str, ...]:
-    """Names alone stay as they are, and need no server: one that is not there fails its own cells later."""
-    if not any(_is_pattern(line) for line in lines):
-        return tuple(dict.fromkeys(_on(provider, line) for line in lines))
-    servers, found = await the_servers(), dict[str, None]()
-    for line in lines:
-        try:
-            found |= dict.fromkeys(await servers.resolve(provider, [line]))
-        except UnknownModel:
-            if _is_pattern(line):
-                raise
-            found[_on(provider, line)] = None
-    return tuple(found)
+async def _fitting(patterns: Sequence[str]) -> tuple[str, ...]:
+    return await (await the_servers()).resolve(Provider(), patterns)
 
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _is_pattern(line: str) -> bool:
-    return line == "auto" or line.startswith("auto:") or any(sign in line for sign in "*?[")
-
-
-def _on(provider: Provider, name: str) -> str:
-    server = f"{provider.name}/" if provider.name else ""
-    return name if name.startswith(server) else server + name
 
 
 class PromptList:
@@ -112,18 +103,17 @@ class PromptList:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        text = {"default": "", "multiline": True, "dynamicPrompts": False}
         tip = (
             "One in each line; or blocks of lines with a line --- between them; or all of it as one prompt. JSON "
             "lines, CSV and TOML have prompt, and optionally name, system and expected, which a judge is told."
         )
         return {
             "required": {
-                "prompts": ("STRING", text | {"tooltip": tip}),
+                "prompts": widgets.text(tip),
                 "written_as": (list(_FORMS), {"tooltip": "How the prompts are written."}),
             },
             "optional": {
-                "system": ("STRING", text | {"tooltip": "For prompts that have none of their own."}),
+                "system": widgets.text("For prompts that have none of their own."),
                 "images": ("IMAGE", {"tooltip": "Every prompt is asked about every picture. For models that see."}),
                 "more": ("LLM_PROMPTS", {"tooltip": "Prompts of another list, which come before these."}),
             },
@@ -165,11 +155,12 @@ def _about(images: Any, prompts: Sequence[Prompt]) -> list[Prompt]:
 def _named_apart(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
     """Lists number their prompts each for itself; of two names that are the same the later one gets a number."""
     named: dict[str, Prompt] = {}
+    seen = Counter[str]()
     for prompt in prompts:
-        name, number = prompt.name, 1
+        name = prompt.name
         while name in named:
-            number += 1
-            name = f"{prompt.name} ({number})"
+            seen[prompt.name] += 1
+            name = f"{prompt.name} ({seen[prompt.name] + 1})"
         named[name] = replace(prompt, name=name)
     return tuple(named.values())
 
@@ -187,7 +178,6 @@ class ParameterGrid:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        text = {"multiline": True, "dynamicPrompts": False}
         tip = (
             "A parameter and its values in each line, such as temperature=0,0.8. There are temperature, top_p, top_k, "
             "min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, max_tokens, stop, think, and extra.NAME "
@@ -195,10 +185,10 @@ class ParameterGrid:
         )
         systems = "Messages that replace the system prompt, one in each line or in blocks with --- between them."
         return {
-            "required": {"grid": ("STRING", text | {"default": "temperature=0,0.8\nmax_tokens=512", "tooltip": tip})},
+            "required": {"grid": widgets.text(tip, "temperature=0,0.8\nmax_tokens=512")},
             "optional": {
-                "systems": ("STRING", text | {"default": "", "tooltip": systems}),
-                "schema": ("STRING", text | {"default": "", "tooltip": "A JSON Schema that every answer must fit."}),
+                "systems": widgets.text(systems),
+                "schema": widgets.text("A JSON Schema that every answer must fit."),
             },
         }
 

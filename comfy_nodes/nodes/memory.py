@@ -2,17 +2,19 @@
 
 Both take a list as it is, so that it costs one unload, not one for each of its items. They are cached as other nodes
 are: if nothing before them ran, nothing was loaded either, and running them each time would make ComfyUI run
-everything after them each time as well.
+everything after them each time as well. Neither fails the graph: where there is nothing to unload, there is room.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_nodes.host import Running, free_memory
 from comfy_nodes.servers import the_servers
 from comfy_nodes.thread import on_bridge
 from comfy_nodes.values import ANY, Provider
+from llm_bridge.errors import BridgeError
 
 __all__ = ["FreeVRAM", "UnloadLLM"]
 
@@ -27,7 +29,7 @@ class UnloadLLM:
     RETURN_NAMES = ("value", "unloaded")
     INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, False)
-    OUTPUT_TOOLTIPS = ("What came in.", "The models that were unloaded, as server/model.")
+    OUTPUT_TOOLTIPS = ("What came in.", "The models that were unloaded, as server/model, and why others were not.")
     FUNCTION = "unload"
     OUTPUT_NODE = True
 
@@ -54,17 +56,25 @@ class UnloadLLM:
         running = Running((unique_id or [""])[0])
         where = (provider or [Provider()])[0]
         patterns = [name.strip() for name in model if name.strip()]
-
-        async def work() -> list[str]:
-            servers = await the_servers()
-            if not patterns:
-                return await servers.unload(where)
-            return [
-                gone for name in await servers.resolve(where, patterns) for gone in await servers.unload(where, name)
-            ]
-
-        unloaded = ", ".join(await on_bridge(running, work))
+        gone, why = await on_bridge(running, lambda: _unload(where, patterns))
+        unloaded = ", ".join(gone)
+        if why:
+            unloaded = " ".join([f"{unloaded or 'none'}.", *why])
         return {"ui": {"text": [f"Unloaded: {unloaded or 'none'}"]}, "result": (value, unloaded)}
+
+
+async def _unload(where: Provider, patterns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The models that went, and why there were none of a name, or of the provider."""
+    gone: list[str] = []
+    why: list[str] = []
+    for pattern in patterns or [""]:
+        try:
+            servers = await the_servers()
+            for name in await servers.resolve(where, [pattern]) if pattern else [None]:
+                gone += await servers.unload(where, name)
+        except BridgeError as failure:
+            why.append(str(failure))
+    return gone, why
 
 
 class FreeVRAM:

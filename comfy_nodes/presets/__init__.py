@@ -59,12 +59,20 @@ def preset(kind: Kind, name: str) -> Preset:
 
 def _known(kind: Kind) -> dict[str, Preset | BadInput]:
     known = dict[str, Preset | BadInput]()
-    for file in (_OWN / f"{kind}.toml", *sorted((user_folder() / kind).glob("*.toml"))):
+    for file in (_OWN / f"{kind}.toml", *_files(user_folder() / kind)):
         try:
             known |= {name: _preset(file, name, told) for name, told in _read(file).items()}
         except BadInput as failure:
             known[file.name] = failure
     return known
+
+
+def _files(folder: Path) -> list[Path]:
+    """A person's own. The list of nodes must not fail for a folder that cannot be entered."""
+    try:
+        return sorted(folder.glob("*.toml"))
+    except OSError:
+        return []
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Runs what may never end, a regular expression or a JSON Schema, in a process that is killed when it takes too long.
+"""Runs what may never end, a regular expression, a JSON Schema or the mending of JSON, in a process that can be killed.
 
 Python's `re` cannot be interrupted and keeps every other thread waiting, so neither a thread nor a timer would help.
-Knows the process; `program` is what runs in it. Used for structured answers and by the checks of comparisons.
+Knows the process; `program` is what runs in it. For structured answers, the checks of comparisons and charts.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from llm_bridge.errors import BadInput
 
-__all__ = ["DEADLINE", "matched"]
+__all__ = ["DEADLINE", "matched", "mended"]
 
 DEADLINE = 10.0
 """Seconds that one check may take."""
+
+_MENDING_SECONDS = 5.0
+_MOST_MENDED = 100_000
 
 
 async def matched(kind: str, rule: Any, answer: Any = None, deadline: float = DEADLINE) -> list[str]:
@@ -25,7 +29,28 @@ async def matched(kind: str, rule: Any, answer: Any = None, deadline: float = DE
 
     Raises: BadInput when it took longer than ``deadline`` seconds, or cannot be told.
     """
-    asked = json.dumps({"kind": kind, "rule": rule, "answer": answer}).encode()
+    try:
+        told = await _ran({"kind": kind, "rule": rule, "answer": answer}, deadline)
+    except TimeoutError:
+        raise BadInput(f"The check took longer than {deadline:g} seconds.", hint="Make its patterns simpler.") from None
+    if told is None:
+        raise BadInput("The check could not be done.", hint="Does it refer to itself without end?")
+    return json.loads(told)
+
+
+async def mended(text: str) -> Any:
+    """The JSON that was probably meant by ``text``; None without one, without `json_repair`, or after five seconds."""
+    if len(text) > _MOST_MENDED or find_spec("json_repair") is None:
+        return None
+    try:
+        told = await _ran({"kind": "mend", "answer": text}, _MENDING_SECONDS)
+    except TimeoutError:
+        return None
+    return None if told is None else json.loads(told)
+
+
+async def _ran(asked: dict[str, Any], deadline: float) -> bytes | None:
+    """What the program tells, None when it failed. Raises TimeoutError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", str(Path(__file__).with_name("program.py"))),
         stdin=asyncio.subprocess.PIPE,
@@ -34,13 +59,9 @@ async def matched(kind: str, rule: Any, answer: Any = None, deadline: float = DE
     )
     try:
         async with asyncio.timeout(deadline):
-            told, _ = await process.communicate(asked)
-    except TimeoutError:
-        raise BadInput(f"The check took longer than {deadline:g} seconds.", hint="Make its patterns simpler.") from None
+            told, _ = await process.communicate(json.dumps(asked).encode())
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if process.returncode != 0:
-        raise BadInput("The check could not be done.", hint="Does it refer to itself without end?")
-    return json.loads(told)
+    return told if process.returncode == 0 else None

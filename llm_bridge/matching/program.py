@@ -1,8 +1,9 @@
-"""What an answer lacks by a regular expression or a JSON Schema, and a schema to be one.
+"""What an answer lacks by a regular expression or a JSON Schema, and a schema to be one; and JSON with slips, mended.
 
 A program, so that its process can be killed; `schemas` also calls what cannot take long.
 
-Reads one JSON object on stdin, {"kind", "rule", "answer"}, and writes what is wrong as a JSON list of texts.
+Reads one JSON object on stdin. {"kind", "rule", "answer"} is a check: it writes what is wrong as a JSON list of texts.
+{"kind": "mend", "answer"} is a text: it writes the JSON that was probably meant.
 Stands alone: it imports nothing of the bridge.
 """
 
@@ -91,9 +92,17 @@ def _short(text: str) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
+def _mended(text: str) -> Any:
+    from json_repair import loads
+
+    return loads(text)
+
+
 def _main() -> None:
     asked = json.load(sys.stdin)
-    json.dump(wrong(asked["kind"], asked["rule"], asked["answer"]), sys.stdout)
+    mends = asked["kind"] == "mend"
+    told = _mended(asked["answer"]) if mends else wrong(asked["kind"], asked["rule"], asked["answer"])
+    json.dump(told, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -194,15 +196,38 @@ async def test_a_schema_that_takes_for_ever_holds_nobody_up_and_can_be_cancelled
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "no", "42 apples"])
-def test_what_holds_no_json_is_no_answer(text: str) -> None:
+async def test_what_holds_no_json_is_no_answer(text: str) -> None:
     with pytest.raises(SchemaMismatch):
-        parsed(text)
+        await parsed(text)
 
 
-def test_json_of_any_kind_is_read() -> None:
-    assert parsed("42") == (42, False)
-    assert parsed("null") == (None, False)
-    assert parsed('"text"') == ("text", False)
+async def test_json_of_any_kind_is_read() -> None:
+    assert await parsed("42") == (42, False)
+    assert await parsed("null") == (None, False)
+    assert await parsed('"text"') == ("text", False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```json\n" + "\n" * 20_000,
+        "```" + " " * 20_000 + "{",
+        "{" + "\\u12]{-" * 2_000,
+        "{" + "```json\n[" * 2_000,
+    ],
+    ids=["newlines", "spaces", "slips", "fences"],
+)
+async def test_nonsense_of_a_model_holds_nobody_up(text: str) -> None:
+    before = children()
+    reading = asyncio.create_task(parsed(text))
+    async with asyncio.timeout(20):
+        while not reading.done():
+            begun = time.monotonic()
+            await asyncio.sleep(0.01)
+            assert time.monotonic() - begun < 0.5
+    with suppress(SchemaMismatch):
+        await reading
+    assert children() <= before
 
 
 _WITHOUT = """

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from comfy_nodes.charts.rows import READY, rows_of
-from comfy_nodes.charts.specification import filled, spec_of
+from comfy_nodes.charts.specification import filled
 from comfy_nodes.nodes.chart import Chart
 from comfy_nodes.values import Compared
 from llm_bridge.chat import Metrics, Reply, Timings, Usage
@@ -53,42 +53,6 @@ async def draw(chart: str = "specification", compared: Results | None = None, **
     linked = None if compared is None else Compared(compared, "0" * 32)
     inputs: dict[str, Any] = {"specification": "", "width": 0, "height": 0, "scale": 1.0, "theme": "light"}
     return await Chart().draw(chart=chart, results=linked, **(inputs | changes))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        TEXT,
-        f"```json\n{TEXT}\n```",
-        f"Here it is:\n\n  ```vega-lite\n{TEXT}\n  ```\nI hope {{that}} helps!",
-        f"Sure. {TEXT} Anything else about {{x}}?",
-        f'First I thought of\n```json\n{{"mark": "line"}}\n```\nbut rather\n```\n{TEXT}\n```\n',
-        f"```json\n{TEXT}",
-        f"```json\n{TEXT}\n```\nwith the data\n```\nname,size\n```",
-        TEXT.replace("}\n}", "},\n}"),
-        TEXT.replace('"', "'"),
-        f"Without its end:\n{TEXT[:-2]}",
-    ],
-)
-def test_a_specification_is_found_in_what_a_model_wrote(text: str) -> None:
-    assert spec_of(text) == SPEC
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "no JSON object in the text"),
-        ("I cannot draw.", "no JSON object in the text"),
-        ("{}", "not JSON: it is no object with anything in it"),
-        ('{"a":' * 100_000, "too deep"),
-        ("{" + "x" * 200_000, "not JSON: Expecting property name"),
-        ("{" + "x" * 2_000_000, "longer than 2000000 letters"),
-    ],
-)
-def test_a_text_without_a_specification_is_refused_in_words(text: str, words: str) -> None:
-    with pytest.raises(BadInput) as failure:
-        spec_of(text)
-    assert words in str(failure.value)
 
 
 def test_the_rows_of_a_comparison_are_flat() -> None:

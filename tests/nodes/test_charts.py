@@ -204,7 +204,15 @@ async def test_cancelling_kills_the_process() -> None:
         ({"data": {"values": [{"size": 1}] * 20_001}}, "20001 rows"),
         ({"data": {"values": "name,size\n" * 20_001, "format": {"type": "csv"}}}, "20002 rows"),
         ({"description": "x" * 8_000_000}, "larger than 8000000 bytes"),
-        ({"width": 100_000}, "pixels, and may have 16777216"),
+        ({"width": 18_000, "height": 18_000}, "pixels, and may have 16777216"),
+        ({"width": 1e7}, "The width may be 20000 pixels, not 1e+07"),
+        ({"width": "1e7"}, "The width may be 20000 pixels, not 1e+07"),
+        ({"height": -1e7}, "The height may be 20000 pixels, not -1e+07"),
+        ({"height": {"step": 1e7}}, "The height may be 20000 pixels, not 1e+07"),
+        ({"config": {"view": {"step": 30_000}}}, "The view may be 20000 pixels, not 30000"),
+        ({"config": {"view": {"continuousWidth": 1e9}}}, "The continuousWidth may be"),
+        ({"hconcat": [{"mark": {"type": "bar", "width": 10**30}}]}, "The width may be"),
+        ({"width": 10**400}, "The width may be"),
     ],
 )
 async def test_what_is_wrong_is_said_in_words_that_a_model_can_use(part: Mapping[str, Any], words: str) -> None:
@@ -212,6 +220,17 @@ async def test_what_is_wrong_is_said_in_words_that_a_model_can_use(part: Mapping
     assert words in said
     assert len(said) < 600
     assert not any(trace in said for trace in ("jsdelivr", "    at ", "Traceback", "ext:"))
+
+
+async def test_large_numbers_that_are_no_pixels_are_let_through() -> None:
+    rows = {"values": [{"width": 3e9, "size": 5e9}, {"width": 4e9, "size": 7e9}]}
+    encoding = {
+        "x": {"field": "width", "type": "quantitative", "bin": {"step": 1e9}},
+        "y": {"field": "size", "type": "quantitative"},
+    }
+    assert await drawn({**BARS, "width": "container"})
+    assert await drawn({**BARS, "width": {"step": 20}})
+    assert await drawn({"data": rows, "mark": "bar", "encoding": encoding})
 
 
 async def test_what_is_no_specification_at_all_is_told_apart() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 
 from comfy_nodes.marking import kept, marked
 from comfy_nodes.nodes.difference import TextDiff
+from comfy_nodes.thread import handed_over
 from llm_bridge.compare import word_diff
+from tests.nodes.calling import Page, Stopped
 
 
 def told(left: str, right: str) -> tuple[str, float]:
@@ -75,6 +79,45 @@ async def test_the_node_tells_the_page_the_pieces() -> None:
             ]
         ]
     }
+
+
+async def test_long_texts_hold_up_nobody_and_an_interrupted_graph_ends_at_once(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(left: str, right: str) -> Any:
+        started.set()
+        assert go_on.wait(30)
+        return word_diff(left, right)
+
+    monkeypatch.setattr("comfy_nodes.nodes.difference.word_diff", slow)
+    call = asyncio.create_task(TextDiff().compare(left="a", right="b", unique_id="7"))
+    try:
+        assert await asyncio.to_thread(started.wait, 30)
+        page.interrupt()
+        with pytest.raises(Stopped):
+            await asyncio.wait_for(call, 10)
+    finally:
+        go_on.set()
+
+
+async def test_everything_is_compared_in_one_thread_that_is_not_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    for name, whole in (("word_diff", word_diff), ("marked", marked), ("kept", kept)):
+
+        def noted(*told: Any, whole: Any = whole) -> Any:
+            threads.append(threading.get_ident())
+            return whole(*told)
+
+        monkeypatch.setattr(f"comfy_nodes.nodes.difference.{name}", noted)
+    await TextDiff().compare(left="a grey sea", right="a blue sea")
+    assert len(threads) == 3 and len(set(threads)) == 1
+    assert threads[0] not in {threading.get_ident(), await handed_over(_thread())}
+
+
+async def _thread() -> int:
+    return threading.get_ident()
 
 
 async def test_a_list_of_texts_is_compared_item_by_item() -> None:

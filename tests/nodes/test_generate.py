@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from typing import Any
 
@@ -69,6 +70,27 @@ async def test_what_is_left_to_the_server_is_not_sent(set_up: SetUp) -> None:
         (body,) = script.bodies(CHAT)
     assert len(body["messages"]) == 1
     assert not {"temperature", "max_tokens", "response_format", "tools"} & body.keys()
+
+
+NO_NUMBERS = [
+    *({"temperature": value} for value in (math.nan, math.inf, -math.inf, "0.7", None)),
+    *({"max_tokens": value} for value in (math.nan, math.inf, 2**64, "9", None)),
+    *({"seed": value} for value in (math.nan, -(2**70), 10**400, "1", None)),
+]
+
+
+@pytest.mark.parametrize("told", NO_NUMBERS, ids=range(len(NO_NUMBERS)))
+async def test_what_a_link_brings_that_is_no_number_is_told_by_its_name(set_up: SetUp, told: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=rf"The {next(iter(told))} cannot be .*\. Give a number\."):
+        await generated(**told)
+
+
+async def test_numbers_below_nought_leave_it_to_the_server(set_up: SetUp) -> None:
+    async with text_server() as script:
+        set_up(script.url)
+        await generated("Hi?", model="alpha", temperature=-0.5, max_tokens=-3, seed=2**63)
+        (body,) = script.bodies(CHAT)
+    assert not {"temperature", "max_tokens"} & body.keys() and body["seed"] == 2**63
 
 
 async def test_pictures_stand_before_the_text(set_up: SetUp) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from comfy_nodes.nodes.lists import ModelList, ParameterGrid, PromptList
 from comfy_nodes.values import Prompts, Provider
 from llm_bridge.errors import BadInput, ServerUnavailable, UnknownModel
 from tests.bridge.boxes import Box, boxes
-from tests.bridge.servers import Script, json_answer
+from tests.bridge.servers import Answer, End, Script, json_answer, stream
+from tests.nodes.calling import Page, Stopped
 from tests.nodes.conftest import SetUp
 from tests.texts import NOWHERE, text_server
 
@@ -84,6 +86,61 @@ async def test_what_comes_after_a_pattern_runs_again_only_when_it_stands_for_oth
         while await ModelList.IS_CHANGED(models="*") == told:
             await asyncio.sleep(0.05)
     assert await names("*") == ("llm/alpha",)
+
+
+def router(loaded: str, *models: str) -> Answer:
+    """What a router lists that has one of its models in memory."""
+    return json_answer(
+        {"data": [{"id": model, "status": {"value": "loaded" if model == loaded else "unloaded"}} for model in models]}
+    )
+
+
+async def test_auto_stays_what_it_was_whatever_is_loaded_since_and_as_long_as_that_is_there(set_up: SetUp) -> None:
+    async with boxes(box := Box("box", ())):
+        box.on(MODELS, router("two", "one", "two", "three"))
+        set_up(box.url)
+        assert await names("auto") == ("llm/two",)
+        told = await ModelList.IS_CHANGED(models="auto")
+        box.on(MODELS, router("one", "one", "two", "three"))
+        before = len(box.received)
+        async with asyncio.timeout(10):
+            while len(box.received) == before:
+                assert await names("auto") == ("llm/two",)
+                await asyncio.sleep(0.05)
+        assert await names("auto") == ("llm/two",)
+        assert await names(" auto \nno-model") == ("llm/one", "no-model")
+        assert await ModelList.IS_CHANGED(models="auto") == told
+        box.on(MODELS, router("three", "one", "three"))
+        async with asyncio.timeout(10):
+            while await names("auto") != ("llm/three",):
+                await asyncio.sleep(0.05)
+        assert await ModelList.IS_CHANGED(models="auto") != told
+
+
+async def test_auto_is_none_of_the_models_that_stand_beside_it_if_there_is_another(set_up: SetUp) -> None:
+    async with boxes(box := Box("box", ())):
+        box.on(MODELS, router("first-1b", "first-1b", "second-2b", "third-3b"))
+        set_up(box.url)
+        assert await names("auto\nfirst-1b") == ("llm/second-2b", "llm/first-1b")
+        assert await names("auto\nauto:large\nllm/third*") == ("llm/first-1b", "llm/second-2b", "llm/third-3b")
+        assert await names("*\nauto") == ("llm/first-1b", "llm/second-2b", "llm/third-3b")
+
+
+async def test_a_server_that_hangs_holds_up_no_graph_before_it_can_be_stopped(script: Script, page: Page) -> None:
+    script.on(MODELS, stream(End.HANG))
+    before = time.monotonic()
+    for models in ("*", "auto"):
+        told = await ModelList.IS_CHANGED(models=models)
+        assert isinstance(told, float) and math.isnan(told)
+    assert time.monotonic() - before < 3
+    listing = asyncio.create_task(ModelList().name(models="*", unique_id="7"))
+    async with asyncio.timeout(5):
+        await script.asked.wait()
+    page.interrupt()
+    before = time.monotonic()
+    with pytest.raises(Stopped):
+        await listing
+    assert time.monotonic() - before < 1
 
 
 async def test_a_list_that_comes_along_a_link_is_always_asked_for_anew() -> None:

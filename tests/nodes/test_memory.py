@@ -10,7 +10,6 @@ import pytest
 
 from comfy_nodes.nodes.memory import FreeVRAM, UnloadLLM
 from comfy_nodes.values import Provider
-from llm_bridge.errors import BadInput, UnknownModel
 from tests.bridge.boxes import Box, boxes, until
 from tests.llama.servers import LlamaServer
 from tests.nodes.calling import Page
@@ -46,10 +45,34 @@ async def test_models_are_named_by_name_server_or_pattern(set_up: SetUp) -> None
         assert (await through([1], "llm-2/gemma"))[1] == "llm-2/gemma" and one.loaded == ["gemma"]
         assert (await through([1], "gemma", "llm"))[1] == "llm/gemma"
         assert (await through([1], "gemma", "llm"))[1] == ""
-        with pytest.raises(UnknownModel, match="gema"):
-            await through([1], "gema")
-        with pytest.raises(BadInput, match="no LLM server called 'three'"):
-            await through([1], provider="three")
+
+
+async def test_where_there_is_nothing_to_unload_the_value_goes_on_and_it_is_said_why(set_up: SetUp) -> None:
+    box = Box("box", ("gemma",))
+    async with boxes(box):
+        set_up(box.url, "http://127.0.0.1:9")
+        for model in ("gema", "gema*", "auto:nonsense"):
+            came, said = await through([1], model)
+            assert came == [1] and said.startswith("none. ") and model.removeprefix("auto:") in said
+        came, said = await through([1], provider="three")
+        assert came == [1] and said.startswith("none. There is no LLM server called 'three'.")
+        came, said = await through([1], "gemma", "llm-2")
+        assert came == [1] and said.startswith("none. ") and "llm-2" in said
+        box.loaded = ["gemma"]
+        told = await UnloadLLM().unload(value=[1], model=["gema", "gemma"])
+        assert told["result"][1].startswith("llm/gemma. No ") and box.loaded == []
+
+
+async def test_without_any_server_the_value_goes_on(set_up: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up()
+
+    async def nobody() -> list[Any]:
+        return []
+
+    monkeypatch.setattr("comfy_nodes.servers.scan", nobody)
+    assert await through([1]) == ([1], "")
+    came, said = await through([1], "qwen*")
+    assert came == [1] and said.startswith("none. No LLM server was found")
 
 
 async def test_a_server_that_cannot_unload_or_is_away_holds_nothing_up(set_up: SetUp) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -55,23 +54,43 @@ def test_a_large_picture_is_shrunk_and_keeps_its_shape() -> None:
 
 
 class Tensor:
-    """As torch has it: on a card, and with a history of how it came to be."""
+    """As torch has it: on a card, of a type that numpy has not, and with a history of how it came to be."""
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
+    def __init__(self, array: Any, done: tuple[str, ...] = ()) -> None:
+        self._array, self._done = array, done
 
-    def detach(self) -> Any:
-        return SimpleNamespace(cpu=lambda: self._array)
+    def detach(self) -> Tensor:
+        return Tensor(self._array, (*self._done, "detach"))
+
+    def float(self) -> Tensor:
+        return Tensor(self._array, (*self._done, "float"))
+
+    def cpu(self) -> Tensor:
+        return Tensor(self._array, (*self._done, "cpu"))
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        if set(self._done) != {"detach", "float", "cpu"}:
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self._array
 
 
-def test_a_tensor_is_taken_off_its_card() -> None:
+def test_a_tensor_is_taken_off_its_card_and_made_numbers_that_numpy_knows() -> None:
     (image,) = images_of(Tensor(numpy.ones((1, 2, 2, 3), "float32")))
     assert opened(image.data).getpixel((0, 0)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("batch", [None, "text", 3, numpy.zeros((0, 4, 4, 3)), numpy.zeros((1, 4, 4, 2)), [[1.0]], {}])
+NO_BATCHES = [
+    *(None, "text", 3, [[1.0]], {}, {"samples": 1}, object()),
+    *(numpy.zeros((0, 4, 4, 3)), numpy.zeros((1, 4, 4, 2)), numpy.full((1, 4, 4, 3), "text")),
+    [numpy.zeros((1, 4, 4, 3)), numpy.zeros((1, 5, 4, 3))],
+    [[Tensor(numpy.zeros((4, 4, 3)))]],
+    [[[[10**400]]]],
+]
+
+
+@pytest.mark.parametrize("batch", NO_BATCHES, ids=range(len(NO_BATCHES)))
 def test_what_is_no_batch_is_told_so(batch: Any) -> None:
-    with pytest.raises(BadInput, match="no batch of pictures"):
+    with pytest.raises(BadInput, match=r"no batch of pictures.*Link an IMAGE\."):
         images_of(batch)
 
 

@@ -158,7 +158,7 @@ async def test_a_failure_ends_the_other_variants(set_up: SetUp) -> None:
     async with text_server() as script:
         script.on(CHAT, json_answer({"error": {"message": "no"}}, 500), stream(End.HANG))
         set_up(script.url)
-        with pytest.raises(ServerError, match="no Its log has more"):
+        with pytest.raises(ServerError, match=r"no\. Its log has more"):
             await prompts(variants=3)
         script.on(CHAT, told(prompt="a red fox"))
         assert (await prompts())[0] == ["a red fox"]
@@ -174,30 +174,6 @@ async def test_an_interrupted_graph_ends_all_variants(set_up: SetUp, page: Page)
         with pytest.raises(Stopped):
             await call
         await asyncio.wait_for(script.aborted.wait(), 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "inner"),
-    [
-        ("a red fox", "a red fox"),
-        ('"a red fox"', "a red fox"),
-        ("“a red fox”", "a red fox"),
-        ("```text\na red fox\n```", "a red fox"),
-        ("Here you go:\n```\na red fox\n```\nEnjoy!", "a red fox"),
-        ("Certainly! Here's the prompt: a red fox", "a red fox"),
-        ("Final prompt: **a red fox**", "a red fox"),
-        ("**Caption:** a red fox", "a red fox"),
-        ("a red fox\n\nLet me know if you want another one.", "a red fox"),
-        ('"Fox" and "dog" on a sign', '"Fox" and "dog" on a sign'),
-        ("'tis a fox", "'tis a fox"),
-        ("Here is a fox, there is none", "Here is a fox, there is none"),
-        ("okay-looking fox", "okay-looking fox"),
-        ("a fox: red, white", "a fox: red, white"),
-        ("", ""),
-    ],
-)
-def test_what_chatty_models_put_around_an_answer_is_taken_off(text: str, inner: str) -> None:
-    assert bare(text) == inner
 
 
 @pytest.mark.parametrize("name", preset_names("expanders"))

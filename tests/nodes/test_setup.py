@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from comfy_nodes.nodes.generate import LLMProvider
+from comfy_nodes.presets import preset_names
 from comfy_nodes.setup import provider_names, set_up_servers
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadInput
@@ -88,6 +89,23 @@ def test_a_file_that_is_no_text_is_told_about(file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match=r"llm_servers\.toml cannot be used"):
         set_up_servers()
+
+
+def test_where_the_user_folder_is_none_there_is_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.touch()
+    monkeypatch.setenv("HOME", str(file))
+    monkeypatch.delenv("WORKBENCH_SETTINGS", raising=False)
+    assert set_up_servers() == []
+
+
+def test_a_user_folder_that_cannot_be_entered_is_told_about_and_leaves_the_node_in_the_list(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / ("long" * 100)))
+    monkeypatch.setenv("WORKBENCH_SETTINGS", str(tmp_path / "settings.toml"))
+    with pytest.raises(BadInput, match=r"llm_servers\.toml cannot be used: File name too long"):
+        set_up_servers()
+    assert "ollama" in provider_names() and "Short" in preset_names("expanders")
 
 
 def test_addresses_in_the_environment_are_numbered_before_the_named_ones(

@@ -72,8 +72,28 @@ def test_a_large_table_stays_small_enough_for_a_page() -> None:
     prompts = tuple(Prompt(f"prompt {number}", "ask" * 500) for number in range(1000))
     table = table_of(Compared(all_answered(Comparison(("a", "b"), prompts), Reply("海" * 5_000, "x" * 5_000)), "id"))
     assert len(table["cells"]) == 2000
-    assert len(json.dumps(table)) < 3_500_000
+    assert len(json.dumps(table)) < 2_000_000
     assert "more characters are in the exports" in table["cells"][0]["text"]
+
+
+def test_what_checks_and_notes_say_counts_as_well() -> None:
+    prompts = tuple(Prompt(f"prompt {number}", "ask") for number in range(2000))
+    matrix = Comparison(("a",), prompts)
+    checks = (Checked("regex:" + "x" * 300, False, "It does not fit. " * 200),)
+    cells = tuple(CellResult(cell, REPLY, checks=checks) for cell in matrix.cells)
+    table = table_of(Compared(Results(matrix, cells, notes=("note " * 1000,) * 500), "id"))
+    assert len(json.dumps(table)) < 2_000_000
+    (checked,) = table["cells"][0]["checks"]
+    assert checked["rule"].startswith("regex:xxx") and checked["passed"] is False
+    assert "more characters" in checked["told"] and any(note.startswith("note note") for note in table["notes"])
+
+
+def test_of_very_many_cells_the_texts_are_left_out() -> None:
+    prompts = tuple(Prompt(f"p{number}", "ask " * 800) for number in range(1000))
+    models = tuple("abcdefghij")
+    table = table_of(Compared(all_answered(Comparison(models, prompts), Reply("y" * 3000)), "id"))
+    assert len(json.dumps(table)) < 2_000_000 and len(table["cells"]) == 10_000
+    assert table["cells"][0]["text"] == " … (3000 more characters are in the exports)"
 
 
 def test_the_ranking_and_the_notes_are_told() -> None:
