@@ -15,8 +15,9 @@ from comfy_nodes.thread import on_bridge
 from comfy_nodes.turns import taking_turns
 from comfy_nodes.values import Provider
 from llm_bridge.chat import ChatRequest, Done, Event, Loading, Prompting, Reasoning, Reply, Restarted, Text, Waiting
+from llm_bridge.errors import BadAnswer
 
-__all__ = ["Display", "Shown", "ask"]
+__all__ = ["Display", "Shown", "ask", "facts_of", "whole"]
 
 _BAR_SECONDS = 0.1
 
@@ -30,11 +31,37 @@ async def ask(running: Running, provider: Provider | None, request: ChatRequest)
     async def work() -> Reply:
         with taking_turns(running) as turn:
             shown = Shown(turn, request)
-            reply = await (await the_servers()).ask(provider or Provider(), request, shown.see)
+            reply = await (await the_servers()).ask(provider or Provider(), request, shown.see, shown.away)
             turn.text(reply.text, last=True)
-        return reply
+        return whole(reply)
 
     return await on_bridge(running, work)
+
+
+def whole(reply: Reply) -> Reply:
+    """The reply, unless it ended before it said anything: an empty text would flow on as if it were an answer.
+
+    Raises: BadAnswer.
+    """
+    if reply.finish == "length" and not reply.text.strip():
+        raise BadAnswer(
+            f"{reply.model or 'The model'} used up its tokens before it answered.",
+            hint="Raise max_tokens, or let it not think.",
+        )
+    return reply
+
+
+def facts_of(reply: Reply) -> str:
+    """Who answered and how fast, in one line; what is not known is left out."""
+    tokens, speed, ttft = reply.usage.completion, reply.tokens_per_second, reply.metrics.ttft
+    facts = (
+        f"{reply.server}/{reply.model}" if reply.server else reply.model,
+        "" if tokens is None else f"{tokens} tokens",
+        "" if speed is None else f"{speed:.1f} tok/s",
+        "" if ttft is None else f"TTFT {ttft:.2f} s",
+        "cut off at max_tokens" if reply.finish == "length" else "",
+    )
+    return " · ".join(fact for fact in facts if fact)
 
 
 class Display(Protocol):
@@ -56,6 +83,10 @@ class Shown:
         self._text = self._reasoning = ""
         self._pieces = 0
         self._bar_due = 0.0
+
+    def away(self, server: str) -> None:
+        """The server does not answer; the queue waits for it."""
+        self._display.wait(f"{server} does not answer; trying again until it does …")
 
     def see(self, event: Event) -> None:
         match event:

@@ -75,5 +75,8 @@ def _libraries() -> tuple[Any, Any]:
         import numpy
         import PIL.Image
     except ImportError:
-        raise NotInstalled("Pictures need numpy and Pillow.", hint="Run `pip install numpy pillow`.") from None
+        raise NotInstalled(
+            "Pictures need numpy and Pillow.",
+            hint="Run `python -m pip install numpy pillow` with the Python that runs ComfyUI.",
+        ) from None
     return numpy, PIL.Image

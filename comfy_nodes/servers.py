@@ -19,7 +19,7 @@ from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadInput, BridgeError, ServerUnavailable, UnknownModel
 from llm_bridge.providers import Model
 from llm_bridge.queue import Queue
-from llm_bridge.router import Router
+from llm_bridge.router import Choice, Router
 from llm_bridge.scan import scan
 
 __all__ = ["Listed", "Servers", "close_servers", "the_servers"]
@@ -27,7 +27,7 @@ __all__ = ["Listed", "Servers", "close_servers", "the_servers"]
 _ABILITIES = ("vision", "tools", "reasoning")
 _SCAN_SECONDS = 30.0
 _LISTED_SECONDS = 2.0
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 20.0
 """So long a server that answered before may be away; who sits in front of a graph waits no longer."""
 
 Listed = Mapping[str, Sequence[Model] | BridgeError]
@@ -72,17 +72,35 @@ class Servers:
             self._broken[endpoint.name] = failure
 
     async def ask(
-        self, provider: Provider, request: ChatRequest, on_event: Callable[[Event], object] | None = None
+        self,
+        provider: Provider,
+        request: ChatRequest,
+        on_event: Callable[[Event], object] | None = None,
+        on_away: Callable[[str], object] | None = None,
     ) -> Reply:
         """The answer of the model of this name, which may be `auto` (`llm_bridge.router`), in its turn.
 
+        ``on_away`` is told the server's name when it does not answer just now, and is waited for.
+
         Raises: BridgeError, as `Router.ask`.
         """
-        return await (await self.router(provider)).ask(request, on_event)
+
+        def chosen(choice: Choice) -> None:
+            if on_away is not None and any(
+                view.name == choice.server and view.failure is not None for view in self._queue.snapshot().servers
+            ):
+                on_away(choice.server)
+
+        return await (await self.router(provider)).ask(request, on_event, on_choice=chosen)
 
     async def router(self, provider: Provider) -> Router:
-        """What chooses among the provider's servers. Raises: BadInput for a provider that is not there."""
+        """What chooses among the provider's servers.
+
+        Raises: ServerUnavailable when there is no server; BadInput for a provider that is not there.
+        """
         await self._find(provider, _SCAN_SECONDS)
+        if not self._broken and not self._queue_names():
+            raise _none()
         return Router(self._queue, server=self._named(provider))
 
     async def listed(self, provider: Provider, *, fresh: float = _LISTED_SECONDS) -> Listed:
@@ -101,10 +119,7 @@ class Servers:
         """
         listed = await self.listed(provider)
         if not listed:
-            raise ServerUnavailable(
-                "No LLM server was found on this machine.",
-                hint="Start LM Studio, Ollama or another one, or name it in WORKBENCH_LLM_URL.",
-            )
+            raise _none()
         there = {
             f"{server}/{model.id}": model
             for server, models in listed.items()
@@ -188,6 +203,13 @@ class Servers:
             if found.endpoint.root not in self._urls:
                 await self._add(found.endpoint)
         self._scanned = time.monotonic()
+
+
+def _none() -> ServerUnavailable:
+    return ServerUnavailable(
+        "No LLM server was found on this machine.",
+        hint="Start LM Studio, Ollama or another one, or name it in WORKBENCH_LLM_URL.",
+    )
 
 
 _OPENING: dict[asyncio.AbstractEventLoop, asyncio.Task[Servers]] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakValueDictionary
 
 from comfy_nodes.host import Running
 
@@ -20,13 +19,14 @@ class _Stage:
     """The place in a node, which lasts as long as one of its calls."""
 
     def __init__(self) -> None:
+        self.calls = 0
         self.shows: Turn | None = None
         self.waits: Turn | None = None
         self.begun = False
         """Whether one has shown something: from then on nobody is told that others wait."""
 
 
-_STAGES: WeakValueDictionary[str, _Stage] = WeakValueDictionary()
+_STAGES: dict[str, _Stage] = {}
 
 
 class Turn:
@@ -75,8 +75,13 @@ class Turn:
 @contextmanager
 def taking_turns(running: Running) -> Generator[Turn]:
     """A call of a node, while it works."""
-    turn = Turn(running, _STAGES.setdefault(running.node, _Stage()))
+    stage = _STAGES.setdefault(running.node, _Stage())
+    stage.calls += 1
+    turn = Turn(running, stage)
     try:
         yield turn
     finally:
         turn.end()
+        stage.calls -= 1
+        if not stage.calls:
+            del _STAGES[running.node]

@@ -286,22 +286,28 @@ class Router:
     async def choose(self, request: ChatRequest, tokens: int | None = None) -> Choice:
         """For a request whose model is a name for `choose`; ``tokens`` is its prompt. Raises as `choose`.
 
-        A model that no list has is taken to be where there is no list, or else on a server that is away and had it: the
-        queue waits for that. A message about what there is names the servers that could not be asked.
+        A model that no list has is taken to be where there is no list, or else on a server that is away and had it, for
+        which the queue waits; `server/model` of a server that is not set up is the model wherever it is. A message
+        about what there is names the servers that could not be asked.
         """
         told, wanted = await self._queue.models(fresh=self._fresh), Wanted.by(request, tokens)
         views = [view for view in self._queue.snapshot().servers if self._server in (None, view.name)]
+        candidates = self._candidates(told, views)
         try:
-            return choose(wanted, self._candidates(told, views))
+            return choose(wanted, candidates)
         except BridgeError as failure:
-            for others in (self._guesses(wanted.name, views), self._remembered(told, views)):
+            server, _, model = wanted.name.partition("/")
+            for name, others in (
+                (wanted.name, self._guesses(wanted.name, views)),
+                (wanted.name, self._remembered(told, views)),
+                (model if server not in told else "", candidates),
+            ):
                 with suppress(BridgeError):
-                    return choose(wanted, others)
-            asked = [told[view.name] for view in views]
-            named = told.get(self._server or wanted.name.partition("/")[0])
-            if isinstance(named, BridgeError):
+                    return choose(replace(wanted, name=name), others)
+            if isinstance(named := told.get(self._server or server), BridgeError):
                 # The one that was asked for by name is away, which says more than what others have.
                 raise copy(named) from None
+            asked = [told[view.name] for view in views]
             if away := [models.message for models in asked if isinstance(models, BridgeError)]:
                 failure.hint = f"{failure.hint} Not asked: {' '.join(away)}".strip()
             raise

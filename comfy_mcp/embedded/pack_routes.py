@@ -28,6 +28,20 @@ Handler = Callable[["PackRequest"], Awaitable[Any]]
 Served = Callable[[Request], Awaitable[Response]]
 
 
+class PackBody:
+    """The body of a request, piece by piece."""
+
+    def __init__(self, request: Request) -> None:
+        self._parts, self._held = request.stream(), b""
+
+    async def read(self, most: int) -> bytes:
+        """What has come, up to this many bytes; nothing only at the end."""
+        while not self._held and (part := await anext(self._parts, None)) is not None:
+            self._held = part
+        piece, self._held = self._held[:most], self._held[most:]
+        return piece
+
+
 class PackRequest:
     """A request as a handler for aiohttp reads it."""
 
@@ -37,6 +51,7 @@ class PackRequest:
         self.headers: Mapping[str, str] = request.headers
         self.query: Mapping[str, str] = request.query_params
         self.match_info: Mapping[str, str] = request.path_params
+        self.content = PackBody(request)
 
     async def read(self) -> bytes:
         return await read_body(self._request)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-import mimetypes
 import logging
+import mimetypes
 import uuid
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path

@@ -51,7 +51,10 @@ async def drawn(
         NotInstalled: vl-convert-python is missing.
     """
     if find_spec("vl_convert") is None:
-        raise NotInstalled("Charts need vl-convert-python.", hint="Run `pip install vl-convert-python`.")
+        raise NotInstalled(
+            "Charts need vl-convert-python.",
+            hint="Run `python -m pip install vl-convert-python` with the Python that runs ComfyUI.",
+        )
     told = {"config": config_of(theme), "width": width, "height": height, "scale": scale, "most_pixels": MOST_PIXELS}
     asked = await asyncio.to_thread(lambda: json.dumps({**told, "spec": sized(checked(spec), width, height)}).encode())
     if len(asked) > _MOST_ASKED:

@@ -64,12 +64,27 @@ def _row(result: CellResult, rank: Rank | None) -> dict[str, Any]:
 def ready(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The specification of a chart by its name, for these rows.
 
-    Raises: BadInput when there is no such chart, or the rows have nothing that it could show.
+    Where the rows have nothing that it could show, as with a single model that nobody can rank, it says so.
+
+    Raises: BadInput when there is no such chart, or no row.
     """
     if name not in READY:
         raise BadInput(f"There is no chart “{name}”.", hint=f"Choose one of {', '.join(READY)}.")
     spec = json.loads((Path(__file__).with_name("ready") / READY[name]).read_text("utf-8"))
     needs = spec["usermeta"]
-    if all(row.get(needs["field"]) is None for row in rows):
+    if not rows:
         raise BadInput(f"There is nothing for the chart “{name}”.", hint=needs["without"])
+    if all(row.get(needs["field"]) is None for row in rows):
+        return _saying(spec, needs["without"])
     return spec
+
+
+def _saying(spec: Mapping[str, Any], words: str) -> dict[str, Any]:
+    mark = {"type": "text", "fontSize": 14}
+    return {
+        "$schema": spec["$schema"],
+        "title": spec["title"]["text"],
+        "data": {"values": [{"words": words}]},
+        "mark": mark,
+        "encoding": {"text": {"field": "words"}},
+    }

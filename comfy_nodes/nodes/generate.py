@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from comfy_nodes.asking import ask
+from comfy_nodes.asking import ask, facts_of
 from comfy_nodes.host import Running, free_memory
 from comfy_nodes.nodes import widgets
 from comfy_nodes.pictures import images_of
@@ -118,7 +118,7 @@ class LLMGenerate:
         if free_vram_first:
             free_memory()
         reply = await ask(running, provider, request)
-        return {"ui": {"text": [reply.text]}, "result": outputs(reply)}
+        return {"ui": {"text": [reply.text], "facts": [facts_of(reply)]}, "result": outputs(reply)}
 
 
 def outputs(reply: Reply) -> tuple[str, str, str, str, int, float, float]:

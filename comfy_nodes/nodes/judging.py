@@ -54,9 +54,7 @@ class Judge:
                     {"default": "auto:large", "tooltip": "The model that judges: server/model, or auto:large."},
                 ),
                 "criteria": widgets.text(default=CRITERIA),
-                "seed": widgets.seed(
-                    "The same seed, judge and criteria are not asked again; another seed is.", after="fixed"
-                ),
+                "seed": widgets.seed("The same seed, judge and criteria are not asked again; another seed is."),
                 "most_pairs": (
                     "INT",
                     {"default": 200, "min": 1, "max": 10_000, "tooltip": "Pairs of answers; each is asked twice."},

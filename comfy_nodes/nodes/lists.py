@@ -86,7 +86,8 @@ async def _fitting(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    """One in each line, or with commas between them, as chats write lists."""
+    return [name.strip() for line in text.splitlines() for name in line.split(",") if name.strip()]
 
 
 class PromptList:

@@ -129,7 +129,10 @@ class ResultsExport:
         wanted = {"md": markdown, "csv": csv, "json": json, "html": html}
         formats = [name for name, chosen in wanted.items() if chosen]
         files = await asyncio.to_thread(export, results.results, formats, filename_prefix, folder)
-        return {"ui": {"files": files}, "result": await asyncio.to_thread(_texts, results.results)}
+        told = ", ".join(file["filename"] for file in files)
+        place = f"{folder}/{files[0]['subfolder']}" if files else ""
+        text = f"Saved in {place}: {told}" if files else "Nothing was saved."
+        return {"ui": {"files": files, "text": [text]}, "result": await asyncio.to_thread(_texts, results.results)}
 
 
 def _texts(results: Results) -> tuple[str, str, str, str]:

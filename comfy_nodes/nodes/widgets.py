@@ -5,7 +5,7 @@ For the modules of the nodes beside it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from comfy_nodes.values import MOST_SEED
 from llm_bridge.chat import Sampling
@@ -49,12 +49,9 @@ def images(tip: str) -> Widget:
     return "IMAGE", {"tooltip": tip}
 
 
-def seed(
-    tip: str = "The same seed and inputs are not asked again; another seed is.", *, after: Literal[True, "fixed"] = True
-) -> Widget:
-    """``after`` is what the page does with it after each run: True is what the person chose last."""
+def seed(tip: str = "The same seed and inputs are not asked again; another seed is.") -> Widget:
     bounds = {"default": 0, "min": 0, "max": MOST_SEED}
-    return "INT", {**bounds, "control_after_generate": after, "tooltip": tip}
+    return "INT", {**bounds, "control_after_generate": True, "tooltip": tip}
 
 
 def temperature(default: float) -> Widget:

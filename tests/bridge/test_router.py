@@ -308,6 +308,13 @@ async def test_what_is_on_a_server_that_went_away_is_waited_for() -> None:
         assert (await asking).server == "right"
 
 
+async def test_a_model_of_a_server_that_is_not_set_up_is_taken_from_another() -> None:
+    async with text_server(("alpha",)) as one, Queue.open([Endpoint("one", one.url)]) as queue:
+        assert (await Router(queue).choose(said("studio/alpha"))).candidate.name == "one/alpha"
+        with pytest.raises(UnknownModel, match="studio/beta"):
+            await Router(queue).choose(said("studio/beta"))
+
+
 async def test_a_server_that_was_away_is_asked_again_soon() -> None:
     async with boxes(box := Box("box", ("a",))), Queue.open([box.endpoint]) as queue:
         router = Router(queue)

@@ -34,7 +34,7 @@ async def kept(results: Results) -> Compared:
 
 async def _kept(results: Results) -> Compared:
     run = run_id(results.comparison, anew=False)
-    async with begun(run) as folder:
+    async with begun(run, print) as folder:
         await folder.begin(results.comparison)
         await asyncio.gather(*(folder.add(result) for result in results.cells))
     return Compared(results, run)

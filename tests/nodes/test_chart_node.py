@@ -94,13 +94,12 @@ async def test_every_ready_chart_shows_a_comparison(name: str, theme: str) -> No
 
 
 async def test_a_ready_chart_says_what_it_lacks() -> None:
-    with pytest.raises(BadInput, match="Nobody has judged"):
-        await draw("rating", results())
+    unjudged, told = await draw("rating", results())
+    assert "Nobody has judged" in told and unjudged.std() > 0, "the sentence is drawn"
     with pytest.raises(BadInput, match="Link results"):
         await draw("speed")
     nothing = replace(results(), cells=results().cells[-1:])
-    with pytest.raises(BadInput, match="a model has answered"):
-        await draw("time to the first token", nothing)
+    assert "a model has answered" in (await draw("time to the first token", nothing))[1]
     with pytest.raises(BadInput, match="no chart “pie”"):
         await draw("pie", results())
 

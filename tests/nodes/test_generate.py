@@ -14,7 +14,7 @@ import pytest
 from comfy_nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 from comfy_nodes.nodes.generate import LLMGenerate, LLMProvider
 from comfy_nodes.values import Provider
-from llm_bridge.errors import BadInput, BridgeError, RequestRefused, SchemaMismatch, UnknownModel
+from llm_bridge.errors import BadAnswer, BadInput, BridgeError, RequestRefused, SchemaMismatch, UnknownModel
 from tests.bridge.servers import chunk, json_answer, sse, stream
 from tests.llama.servers import LlamaServer
 from tests.nodes.calling import Page
@@ -207,9 +207,10 @@ async def test_memory_is_freed_in_the_graphs_own_thread_before_anything_is_asked
     assert freed == [True]
 
 
-async def test_what_a_real_model_thinks_is_no_part_of_its_answer(set_up: SetUp, llama_router: LlamaServer) -> None:
+async def test_a_real_model_answers_and_one_that_only_thinks_does_not(set_up: SetUp, llama_router: LlamaServer) -> None:
     set_up(llama_router.url)
-    outputs = by_name(await generated(model="llm/tiny-think", max_tokens=12))
+    with pytest.raises(BadAnswer, match="used up its tokens before it answered"):
+        await generated(model="llm/tiny-think", max_tokens=12)
+    outputs = by_name(await generated(model="llm/tiny-a", max_tokens=12))
     assert tuple(outputs) == KNOWN and outputs["tokens"] > 0 and outputs["tokens_per_second"] > 0
-    assert outputs["reasoning"] and outputs["reasoning"] not in outputs["text"]
-    assert json.loads(outputs["usage"])["prompt"] > 0
+    assert outputs["text"] and json.loads(outputs["usage"])["prompt"] > 0

@@ -127,7 +127,11 @@ async def test_only_what_is_chosen_is_written_but_every_text_comes_out(output: P
     answer = await exported(csv=False, html=False)
     assert there(output) == ["comparison_00001/report.json", "comparison_00001/report.md"]
     assert all(answer["result"])
-    assert (await exported(markdown=False, csv=False, json=False, html=False))["ui"] == {"files": []}
+    assert answer["ui"]["text"] == ["Saved in output/comparison_00001: report.md, report.json"]
+    assert (await exported(markdown=False, csv=False, json=False, html=False))["ui"] == {
+        "files": [],
+        "text": ["Nothing was saved."],
+    }
     assert [path.name for path in output.iterdir()] == ["comparison_00001"]
 
 
