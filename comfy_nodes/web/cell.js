@@ -38,6 +38,7 @@ export class Cell {
   }
 
   draw() {
+    this.comparing = null;
     const { state, reasoning, error, checks, text = "" } = this.told;
     const [sign, word] = STATES[state] ?? ["", state];
     this.element.dataset.state = state;
@@ -47,6 +48,8 @@ export class Cell {
     this.thinking.hidden = !reasoning;
     setText(this.summary, this.ended && reasoning ? `Reasoning, ${count(reasoning.length, "character")}` : "Reasoning");
     setText(this.thought, reasoning ?? "");
+    // Where nothing is gone, what marks the differences has the very text of the answer.
+    if (this.text.firstElementChild) this.text.replaceChildren();
     setText(this.text, this.ended ? text || (state === "done" ? "The answer is empty." : "") : end(text));
     this.text.classList.toggle("wb-quiet", this.ended && !text);
     setText(this.error, error ?? "");
@@ -74,9 +77,10 @@ export class Cell {
   /** Shows the answer as what differs from that of another cell, as long as both have one. */
   async compare(other) {
     const { state, text } = this.told;
+    const comparing = (this.comparing = {});
     if (state !== "done" || other.told.state !== "done" || !text) return;
     const pieces = await difference(other.told.text, text);
-    if (this.told.text !== text) return;
+    if (this.comparing !== comparing) return;
     const same = pieces?.every(([kind]) => kind === "same");
     const note = pieces ? (same ? "The same answer." : "") : "Too different to compare word by word.";
     const parts = pieces && !same ? marked(pieces) : text;

@@ -4,27 +4,56 @@ import { el } from "./elements.js";
 
 const MARGINS = 20;
 const LEAST = 60;
+const LINE = 36;
 
 /**
- * Adds `content` to the node as a widget that is never saved. It grows with what is in it (see `fit`) up to
- * `most` pixels, and beyond that when the node is made larger.
+ * Adds `content` to a node that is `height` pixels higher for it from the beginning, so that no result makes it cover
+ * what is below. A node that was saved with another size keeps that.
  */
-export function panel(node, content, most = 420) {
-  const element = el("div", { className: "wb wb-panel", data: { captureWheel: "true" } }, content);
-  let height = LEAST;
-  addUnsaved(node, "workbench", element, { getMinHeight: () => height + MARGINS });
-  shield(element);
-  const fit = () => {
-    if (!element.contains(content)) return;
-    const wanted = Math.min(most, Math.max(LEAST, tall(content)));
-    if (wanted <= height) return;
-    height = wanted;
-    node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
-    node.setDirtyCanvas(true, true);
+export function panel(node, content, height) {
+  const element = framed(content);
+  let least = height;
+  addUnsaved(node, "workbench", element, { getMinHeight: () => least + MARGINS });
+  enlarge(node);
+  const { onConfigure } = node;
+  node.onConfigure = function () {
+    onConfigure?.apply(this, arguments);
+    least = LEAST;
+    least = Math.min(height, Math.max(LEAST, LEAST + node.size[1] - node.computeSize()[1]));
   };
-  // While the node is out of sight nothing can be measured.
+}
+
+/**
+ * Adds `content` to the node, and gives back what makes it as high as its text is now, up to `most` pixels. Where it
+ * is `snug`, it becomes no higher than its text in a larger node.
+ */
+export function growingPanel(node, content, { most = 240, snug = false } = {}) {
+  const element = framed(content);
+  let height = snug ? LINE : LEAST, whole = height;
+  const highest = snug ? { getMaxHeight: () => whole + MARGINS } : {};
+  addUnsaved(node, "workbench", element, { getMinHeight: () => height + MARGINS, ...highest });
+  const fit = () => {
+    // Out of sight nothing can be measured, nor before the page has given it its width.
+    if (element.offsetWidth < node.size[0] / 2) return;
+    const text = Math.max(LINE, tall(content)), wanted = Math.min(most, text);
+    if (snug ? text === whole : wanted <= height) return;
+    [height, whole] = [wanted, text];
+    enlarge(node);
+  };
   new ResizeObserver(fit).observe(element);
   return fit;
+}
+
+function framed(content) {
+  const element = el("div", { className: "wb wb-panel", data: { captureWheel: "true" } }, content);
+  shield(element);
+  return element;
+}
+
+/** Makes the node as high as its widgets need it. */
+function enlarge(node) {
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+  node.setDirtyCanvas(true, true);
 }
 
 /** Adds an element as a widget that has no value of its own. */
@@ -37,8 +66,11 @@ export function addUnsaved(node, name, element, options) {
 
 /** How high it would like to be: parts that scroll count with all that is in them. */
 function tall(content) {
-  const inner = (part) => (part.classList.contains("wb-scroll") ? part.firstElementChild ?? part : part);
-  return [...content.children].reduce((sum, part) => sum + (part.hidden ? 0 : inner(part).offsetHeight + 8), 12);
+  const high = (part) => {
+    if (part.querySelector(":scope > .wb-scroll")) return tall(part);
+    return (part.classList.contains("wb-scroll") ? part.firstElementChild ?? part : part).offsetHeight;
+  };
+  return [...content.children].reduce((sum, part) => sum + (part.hidden ? 0 : high(part) + 8), 12);
 }
 
 /** Keeps what is done inside from the canvas, except for what only the canvas can do: to zoom and to pan. */

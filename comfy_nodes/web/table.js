@@ -12,14 +12,12 @@ const EMPTY =
 const SHORT = 90;
 
 export class ComparisonTable {
-  /** `changed` is called when there is more to show than before. */
-  constructor(changed = () => {}) {
-    this.changed = changed;
+  constructor() {
     this.status = el("output", { className: "wb-status" });
     this.progress = el("progress", { hidden: true, aria: { label: "Answers that are done" } });
     this.base = chooser("Differences from", "Show differences from", () => this.compare());
     this.other = chooser("in", "Show differences in", () => this.compare());
-    this.large = button("Enlarge", () => this.enlarge(), { className: "wb-quiet" });
+    this.large = button("Enlarge", () => this.enlarge(), { className: "wb-quiet wb-enlarge" });
     const tools = [this.status, this.progress, this.base.label, this.other.label, this.large];
     this.bar = el("div", { className: "wb-bar", hidden: true }, ...tools);
     this.note = el("p", { className: "wb-quiet wb-text", hidden: true });
@@ -44,7 +42,6 @@ export class ComparisonTable {
   live(text) {
     setText(this.note, text);
     this.empty.hidden = true;
-    this.changed();
   }
 
   /** The graph was stopped or has failed: what was being answered never ends. */
@@ -68,7 +65,6 @@ export class ComparisonTable {
     this.foot.hidden = !this.foot.textContent;
     this.sort();
     this.compare();
-    this.changed();
   }
 
   fits({ run, models, rows }) {
@@ -89,8 +85,8 @@ export class ComparisonTable {
     const label = `Answers of ${count(models.length, "model")}, ${count(rows.length, "row")}`;
     this.table.setAttribute("aria-label", label);
     for (const { select } of [this.base, this.other]) {
-      const options = models.map((model, at) => el("option", { value: at }, model));
-      select.replaceChildren(el("option", { value: "" }, "none"), ...options);
+      const any = el("option", { value: "" }, select === this.base.select ? "none" : "all others");
+      select.replaceChildren(any, ...models.map((model, at) => el("option", { value: at }, model)));
     }
     this.base.label.hidden = models.length < 2;
     this.other.label.hidden = this.legend.hidden = this.empty.hidden = true;
@@ -114,7 +110,6 @@ export class ComparisonTable {
     const failed = this.rows.flatMap((row) => row.cells).filter((cell) => cell.told.state === "failed").length;
     setText(this.status, `${done} of ${total} done${failed ? `, ${failed} failed` : ""}`);
     Object.assign(this.progress, { max: total || 1, value: done, hidden: done >= total });
-    this.changed();
   }
 
   means() {
@@ -166,33 +161,33 @@ export class ComparisonTable {
     });
   }
 
-  /** Shows two columns alone, the second with its differences from the first; all as they are while none is chosen. */
+  /** Shows columns with their differences from another: all, or one beside it; all as they are while none is chosen. */
   compare() {
-    const base = this.base.select.value, chosen = this.other.select.value;
-    this.other.label.hidden = base === "";
-    for (const option of this.other.select.options) option.hidden = option.value === base && base !== "";
-    const two = base !== "" && chosen !== "" && base !== chosen ? [Number(base), Number(chosen)] : null;
-    this.heads.forEach(({ element }, at) => (element.hidden = two !== null && !two.includes(at)));
+    const base = this.base.select.value, { select } = this.other;
+    if (select.value === base) select.value = "";
+    this.other.label.hidden = this.legend.hidden = base === "";
+    for (const option of select.options) option.hidden = option.value === base && base !== "";
+    const shown = (at) => base === "" || select.value === "" || [base, select.value].includes(String(at));
+    this.heads.forEach(({ element }, at) => (element.hidden = !shown(at)));
     for (const row of this.rows) {
       row.cells.forEach((cell, at) => {
-        cell.element.hidden = two !== null && !two.includes(at);
+        cell.element.hidden = !shown(at);
         cell.draw();
+        if (base !== "" && shown(at) && String(at) !== base) cell.compare(row.cells[base]);
       });
-      if (two) row.cells[two[1]].compare(row.cells[two[0]]);
     }
-    this.legend.hidden = two === null;
-    if (two) this.legend.replaceChildren(legend(this.models[two[0]], this.models[two[1]]));
+    const other = this.models[select.value] ?? "the other answer";
+    if (base !== "") this.legend.replaceChildren(legend(this.models[base], other));
   }
 
-  /** Moves the table into a window of its own, and back when that is closed. */
+  /** Moves the table, and those beside it, into a window of their own, and back when that is closed. */
   enlarge() {
+    const moved = this.element.parentElement;
     const place = el("p", { className: "wb-quiet wb-empty" }, "The table is open in a window.");
-    this.element.replaceWith(place);
-    this.large.hidden = true;
-    dialog("Comparison", this.element, () => {
-      place.replaceWith(this.element);
-      this.large.hidden = false;
-      this.large.focus();
+    moved.replaceWith(place);
+    dialog("Comparison", moved, () => {
+      place.replaceWith(moved);
+      moved.querySelector(".wb-enlarge").focus();
     });
   }
 }

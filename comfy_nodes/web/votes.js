@@ -7,11 +7,10 @@ const EMPTY =
   "which is best.";
 
 export class Votes {
-  /** `voter` tells who votes, `changed` is called when there is something else to show. */
-  constructor(voter, changed = () => {}) {
+  /** `voter` tells who votes. */
+  constructor(voter) {
     this.voter = voter;
-    this.changed = changed;
-    this.skipped = new Set();
+    this.ballots = [];
     this.status = el("output", { className: "wb-status", hidden: true });
     this.error = el("p", { className: "wb-error", role: "alert", hidden: true });
     this.body = region("Ballot", el("p", { className: "wb-quiet wb-empty" }, EMPTY));
@@ -22,36 +21,37 @@ export class Votes {
 
   /** The ballots of a run. */
   async show(run) {
-    if (run !== this.run) this.skipped.clear();
     this.run = run;
     // Ballots are somebody's: their letters are others for each voter.
     this.by = this.voter();
-    await this.load();
+    await this.load(0);
   }
 
-  async load() {
+  /** The next few ballots to vote on, after the one of this number: all cannot be kept of a large comparison. */
+  async load(after, focus = false) {
+    const loading = (this.loading = {});
     await this.trying(async () => {
-      const query = new URLSearchParams({ run: this.run, voter: this.by });
-      const { ballots, ranking: ranks } = await ask(`ballots?${query}`);
-      this.ballots = ballots;
-      this.ranks = ranks;
-      this.next();
+      const query = new URLSearchParams({ run: this.run, voter: this.by, after });
+      const { ballots, total, left, ranking: ranks } = await ask(`ballots?${query}`);
+      if (this.loading !== loading) return;
+      Object.assign(this, { ballots, total, left });
+      const ballot = ballots.shift();
+      if (ballot) this.ask(ballot);
+      else this.end(ranks);
+      if (focus) this.acts.querySelector("button")?.focus();
     });
   }
 
-  next(focus = false) {
-    const left = this.ballots.filter(({ voted }) => !voted);
-    const ballot = left.find(({ id }) => !this.skipped.has(id));
-    if (ballot) this.ask(ballot);
-    else this.end(left);
-    if (focus) this.acts.querySelector("button")?.focus();
-    this.changed();
+  async next() {
+    const ballot = this.ballots.shift();
+    if (!ballot) return this.load(this.ballot.number, true);
+    this.ask(ballot);
+    this.acts.querySelector("button").focus();
   }
 
   ask(ballot) {
     this.ballot = ballot;
-    const at = this.ballots.indexOf(ballot) + 1;
-    setText(this.status, `Ballot ${at} of ${this.ballots.length}`);
+    setText(this.status, `Ballot ${ballot.number} of ${this.total}`);
     const more = [ballot.variant, ballot.repeat ? `repeat ${ballot.repeat + 1}` : ""].filter(Boolean).join(" · ");
     this.names = new Map();
     const choices = ballot.choices.map(({ label, text }) => {
@@ -68,7 +68,7 @@ export class Votes {
     this.offer([
       ...ballot.choices.map(({ label }) => [`${label} is best`, () => this.vote(label), label]),
       ["Tie", () => this.vote("tie"), "T"],
-      ["Skip", () => this.skip(), "S"],
+      ["Skip", () => this.next(), "S"],
     ]);
   }
 
@@ -97,7 +97,7 @@ export class Votes {
     await this.trying(async () => {
       const said = { run: this.run, voter: this.by, ballot: ballot.id, best };
       const { models } = await ask("ballots", said);
-      ballot.voted = true;
+      this.left -= 1;
       this.reveal(models, best);
     });
     this.busy = false;
@@ -108,28 +108,17 @@ export class Votes {
     this.body.querySelector(`[data-label="${best}"]`)?.classList.add("wb-best");
     const told = best === "tie" ? "A tie" : `${best} is best, which is ${models[best]}`;
     setText(this.status, `${this.status.textContent}: ${told}`);
-    const last = this.ballots.every(({ voted }) => voted);
-    this.offer([[last ? "Show the ranking" : "Next", () => (last ? this.load() : this.next(true)), "N"]]);
+    this.offer([[this.left ? "Next" : "Show the ranking", () => this.next(), "N"]]);
     this.acts.querySelector("button").focus();
-    this.changed();
   }
 
-  skip() {
-    this.skipped.add(this.ballot.id);
-    this.next(true);
-  }
-
-  end(left) {
-    const all = this.ballots.length;
-    const skipped = `${all - left.length} of ${all} voted, ${left.length} skipped`;
+  end(ranks) {
+    const { total, left } = this;
+    const skipped = `${total - left} of ${total} voted, ${left} skipped`;
     const nothing = "Nothing to vote on: a ballot needs the answers of two models.";
-    setText(this.status, all ? (left.length ? skipped : `All ${all} voted`) : nothing);
-    this.body.replaceChildren(el("div", {}, ranking(this.ranks) ?? ""));
-    const again = () => {
-      this.skipped.clear();
-      this.next(true);
-    };
-    this.offer(left.length ? [["Vote on the skipped ones", again]] : []);
+    setText(this.status, total ? (left ? skipped : `All ${total} voted`) : nothing);
+    this.body.replaceChildren(el("div", {}, ranking(ranks) ?? ""));
+    this.offer(left ? [["Vote on the skipped ones", () => this.load(0, true)]] : []);
   }
 
   /** Shows what goes wrong in its place; the next attempt takes it away. */
@@ -139,7 +128,6 @@ export class Votes {
       await work();
     } catch (failure) {
       setText(this.error, failure.message);
-      this.changed();
     }
   }
 }

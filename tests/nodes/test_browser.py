@@ -38,7 +38,7 @@ async def browser() -> AsyncGenerator[Browser]:
 
 @pytest.fixture(scope="module")
 async def server() -> AsyncGenerator[Script]:
-    async with text_server() as script:
+    async with text_server(("alpha", "beta", "epsilon")) as script:
         yield script
 
 
@@ -132,8 +132,9 @@ async def test_two_models_are_compared_word_by_word_in_a_large_window(
         await comfy.page.get_by_role("button", name="Enlarge").press("Enter")
         window = comfy.page.get_by_role("dialog", name="Comparison")
         await window.get_by_label("Show differences from").select_option("llm/alpha")
-        await window.get_by_label("Show differences in").select_option("llm/beta")
         other = window.locator("tbody tr").first.locator("td").nth(1)
+        await expect(other.locator("del")).to_have_text(["old"])
+        await window.get_by_label("Show differences in").select_option("llm/beta")
         await expect(other.locator("del")).to_have_text(["old"])
         await expect(other.locator("ins")).to_have_text(["small", "wide"])
         await expect(window.get_by_text("is only in llm/alpha")).to_be_visible()
@@ -141,6 +142,28 @@ async def test_two_models_are_compared_word_by_word_in_a_large_window(
         await expect(window).to_have_count(0)
         await expect(comfy.page.get_by_role("button", name="Enlarge")).to_be_focused()
         await expect(comfy.page.locator(".wb-panel ins").first).to_be_visible()
+
+
+async def test_differences_are_in_all_others_or_in_one_of_them(browser: Browser, url: str, server: Script) -> None:
+    server.on(CHAT, answers({**ANSWERS, ("epsilon", SEA): "the old boat"}))
+    async with comfy_page(browser, url) as comfy:
+        await comfy.load(comparing((*BOTH, "llm/epsilon"), (SEA,)))
+        await look(comfy, 3)
+        await comfy.outputs(await comfy.run())
+        cells = comfy.page.locator(".wb-table td")
+        first, second = (comfy.page.get_by_label(f"Show differences {word}") for word in ("from", "in"))
+        await first.select_option("llm/alpha")
+        await expect(cells.nth(1).locator("ins")).to_have_text(["small", "wide"])
+        await expect(cells.nth(2).locator("del")).to_have_text(["crosses the grey sea"])
+        await expect(cells.nth(0).locator("del, ins")).to_have_count(0)
+        await second.select_option("llm/epsilon")
+        await expect(cells.filter(visible=True)).to_have_count(2)
+        await first.select_option("llm/epsilon")
+        await expect(second).to_have_value("")
+        await expect(cells.nth(0).locator("ins")).to_have_text(["crosses the grey sea"])
+        await first.select_option("none")
+        await expect(cells.filter(visible=True)).to_have_count(3)
+        await expect(comfy.page.locator(".wb-table :is(del, ins)")).to_have_count(0)
 
 
 async def test_what_a_model_writes_is_never_markup(browser: Browser, url: str, server: Script) -> None:
@@ -198,6 +221,25 @@ async def test_keys_and_the_wheel_stay_in_the_table(browser: Browser, url: str, 
         assert await comfy.page.evaluate("[app.graph.nodes.length, app.canvas.ds.scale]") == [3, 1]
 
 
+async def test_prompts_break_between_words_and_stay_in_sight_with_the_models(
+    browser: Browser, url: str, server: Script
+) -> None:
+    prompts = ["temperature=0.7", "w" * 60, *(f"a prompt of more than a few words, {number}" for number in range(6))]
+    server.on(CHAT, answers({(model, prompt): "line\n" * 8 for model in ("alpha", "beta") for prompt in prompts}))
+    async with comfy_page(browser, url) as comfy:
+        await comfy.load(comparing((*BOTH, "llm/gamma", "llm/delta"), prompts))
+        await look(comfy, 3)
+        await comfy.outputs(await comfy.run())
+        region, table = comfy.page.get_by_role("region", name="Answers"), comfy.page.locator(".wb-table")
+        lines = await table.locator("tbody th .wb-text:visible").evaluate_all(LINES)
+        assert lines[0] == 1 and lines[1] > 1 and max(lines[2:]) <= 2
+        await region.evaluate("(part) => (part.scrollTop = part.scrollHeight)")
+        within = await region.bounding_box()
+        for head in await table.locator("thead th").all():
+            box = await head.bounding_box()
+            assert within is not None and box is not None and abs(box["y"] - within["y"]) <= 1
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 async def test_texts_stand_out_from_their_ground(browser: Browser, url: str, server: Script, theme: Theme) -> None:
     async with comfy_page(browser, url, theme) as comfy:
@@ -222,6 +264,9 @@ async def test_the_window_fits_on_a_phone(browser: Browser, url: str, server: Sc
         await expect(comfy.page.get_by_role("button", name="Close")).to_be_in_viewport()
 
 
+LINES = """(texts) => texts.map((text) => {
+  return Math.round(text.offsetHeight / parseFloat(getComputedStyle(text).lineHeight));
+})"""
 CONTRASTS = """() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {

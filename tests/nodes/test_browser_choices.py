@@ -76,6 +76,30 @@ async def test_people_vote_without_knowing_whom_for(browser: Browser, url: str, 
         await expect(comfy.page.get_by_role("table", name="Ranking").get_by_role("rowheader")).to_have_count(2)
 
 
+async def test_many_ballots_come_a_few_at_a_time(browser: Browser, url: str, server: Script) -> None:
+    prompts = [f"prompt {number}" for number in range(7)]
+    server.on(CHAT, answers({(model, prompt): model for model in ("alpha", "beta") for prompt in prompts}))
+    async with comfy_page(browser, url) as comfy:
+        await comfy.load(comparing(BOTH, prompts, Vote={"voter": "cleo"}))
+        await look(comfy, 4)
+        await comfy.outputs(await comfy.run())
+        status = comfy.page.locator(".wb-votes .wb-status")
+        for number in range(1, 7):
+            await expect(status).to_have_text(f"Ballot {number} of 7")
+            await comfy.page.get_by_role("button", name="Skip").click()
+        await comfy.page.get_by_role("button", name="Tie").click()
+        await comfy.page.get_by_role("button", name="Next").click()
+        await expect(status).to_have_text("1 of 7 voted, 6 skipped")
+        await comfy.page.get_by_role("button", name="Vote on the skipped ones").click()
+        for number in range(1, 7):
+            await expect(status).to_have_text(f"Ballot {number} of 7")
+            await comfy.page.get_by_role("button", name="Tie").click()
+            await expect(status).to_have_text(f"Ballot {number} of 7: A tie")
+            await comfy.page.get_by_role("button", name="Show the ranking" if number == 6 else "Next").click()
+        await expect(status).to_have_text("All 7 voted")
+        await expect(comfy.page.get_by_role("table", name="Ranking")).to_be_visible()
+
+
 async def test_what_goes_wrong_with_a_vote_is_told_and_can_be_tried_again(
     browser: Browser, url: str, server: Script
 ) -> None:
