@@ -65,6 +65,7 @@ __all__ = [
     "TooLarge",
     "WorkbenchError",
     "WorkflowRejected",
+    "failure_of",
     "nearest",
 ]
 
@@ -252,6 +253,19 @@ class InternalError(WorkbenchError):
 
     def __init__(self) -> None:
         super().__init__("The workbench hit a defect of its own.", hint="The log of the workbench has the details.")
+
+
+def failure_of(record: ErrorRecord) -> WorkbenchError:
+    """The error that a record was made of, to raise it anew."""
+    kinds = [WorkbenchError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    found = next((kind for kind in kinds if kind.code == record.code), WorkbenchError)
+    failure = found.__new__(found)
+    WorkbenchError.__init__(failure, record.message, hint=record.hint, **record.details)
+    if isinstance(failure, InvalidParameter):
+        failure.parameter = str(record.details.get("parameter", ""))
+    return failure
 
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 5) -> list[str]:

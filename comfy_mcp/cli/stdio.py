@@ -13,8 +13,8 @@ import anyio
 import click
 from starlette.requests import Request
 
+from comfy_mcp.callers import standing_from
 from comfy_mcp.jobs import Asset
-from comfy_mcp.server.callers import standing_from
 from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.server.stdio import serve_stdio
 from comfy_mcp.tasks import background

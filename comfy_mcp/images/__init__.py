@@ -4,6 +4,7 @@ Owns the only contact with Pillow's decoders, always off the event loop. Knows n
 Used by assets, workbench and content.
 """
 
+from comfy_mcp.images.converting import convert
 from comfy_mcp.images.fitting import Fitted, fit
 from comfy_mcp.images.limits import MADE, UPLOADED, Limits
 from comfy_mcp.images.reading import Inspection, inspect, measure, verify
@@ -22,6 +23,7 @@ __all__ = [
     "Media",
     "accept_upload",
     "contact_sheet",
+    "convert",
     "fit",
     "inspect",
     "measure",

@@ -20,7 +20,7 @@ from comfy_mcp.errors import TooLarge, WorkbenchError
 from comfy_mcp.images.damage import garbled
 from comfy_mcp.images.limits import MADE
 
-__all__ = ["opened", "to_eight_bits", "turn_upright"]
+__all__ = ["on_white", "opened", "to_eight_bits", "turn_upright"]
 
 log = logging.getLogger(__name__)
 
@@ -78,3 +78,12 @@ def to_eight_bits(image: Picture) -> Picture:
         # Pillow would cut off everything above 255 instead of scaling.
         return image.convert("I").point(lambda value: value / 256).convert("L")
     return image if image.mode in ("RGB", "L") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def on_white(picture: Picture) -> Picture:
+    """As a format without transparency shows it."""
+    if picture.mode != "RGBA":
+        return picture
+    ground = Image.new("RGB", picture.size, "white")
+    ground.paste(picture, mask=picture.getchannel("A"))
+    return ground

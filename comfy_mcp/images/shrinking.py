@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.Image import Image as Picture
 
 from comfy_mcp.errors import TooLarge
-from comfy_mcp.images.decoding import opened, to_eight_bits, turn_upright
+from comfy_mcp.images.decoding import on_white, opened, to_eight_bits, turn_upright
 
 __all__ = ["shrunk"]
 
@@ -39,7 +39,7 @@ def shrunk(
     with opened(data, mime) as image:
         picture = _decoded(image, side)
         if wanted == "image/jpeg":
-            picture = _on_white(picture)
+            picture = on_white(picture)
         picture = _scaled(picture, min(1.0, side / max(picture.size)))
         return _search(picture, wanted, max_bytes), wanted
 
@@ -109,14 +109,6 @@ def _scaled(picture: Picture, scale: float) -> Picture:
         return picture
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-
-
-def _on_white(picture: Picture) -> Picture:
-    if picture.mode != "RGBA":
-        return picture
-    ground = Image.new("RGB", picture.size, "white")
-    ground.paste(picture, mask=picture.getchannel("A"))
-    return ground
 
 
 def _encoded(picture: Picture, mime: str, quality: int) -> bytes:

@@ -1,28 +1,26 @@
-"""The web application: the guard, then MCP, `/api/v1` and the health check over one workbench.
+"""The web application: the guard, then MCP, the façades and the health check over one workbench.
 
 Owns the wiring and the translation of our errors to HTTP. The façades beside it do not know each other.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import comfy_mcp
-from comfy_mcp.errors import InternalError, Overloaded, SettingsError, WorkbenchError
-from comfy_mcp.proxy.guard import Guard, Rules, failure_body
-from comfy_mcp.proxy.jobs import router
+from comfy_mcp.callers import EVERYTHING, Principal, Right
+from comfy_mcp.errors import SettingsError
+from comfy_mcp.proxy import a1111, api, comfyui, openai
+from comfy_mcp.proxy.failures import translate_failures
+from comfy_mcp.proxy.guard import Guard, Rules
 from comfy_mcp.proxy.links import Links
+from comfy_mcp.proxy.making import Maker
 from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.server.sessions import Sessions
 from comfy_mcp.settings import Settings, is_loopback
@@ -34,9 +32,12 @@ from comfy_mcp.workbench import Workbench
 
 __all__ = ["create_app"]
 
-log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 30
+_WORDINGS = {
+    "/v1/": openai.openai_failure,
+    "/sdapi/": a1111.a1111_failure,
+    "/comfyui/": comfyui.comfyui_failure,
+}
 
 
 def create_app(workbench: Workbench) -> ASGIApp:
@@ -62,9 +63,15 @@ def create_app(workbench: Workbench) -> ASGIApp:
     server = WorkbenchServer(open_tools, links.public)
     mcp = Sessions(server, signer, max_body=settings.max_body, on_end=server.changes.forget)
 
+    makers = {name: Maker(workbench) for name in ("a1111", "openai")}
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with mcp.run(), background() as tasks:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(mcp.run())
+            for maker in makers.values():
+                await stack.enter_async_context(maker.run())
+            tasks = await stack.enter_async_context(background())
             tasks.start_soon(server.changes.watch)
             yield
 
@@ -76,12 +83,16 @@ def create_app(workbench: Workbench) -> ASGIApp:
         docs_url="/docs",
         redoc_url=None,
     )
-    app.include_router(router(workbench, links))
+    app.include_router(api.router(workbench, links))
+    app.include_router(a1111.router(workbench, makers["a1111"]))
+    app.include_router(openai.router(workbench, makers["openai"], links))
+    if settings.comfyui_routes:
+        app.include_router(comfyui.router(workbench))
     app.add_api_route("/healthz", _health(workbench), methods=["GET"], include_in_schema=False)
     for path in ("/mcp", "/mcp/"):
         # Both, and without a redirect: some chats refuse to follow one to a private address.
         app.router.routes.append(Route(path, _Endpoint(mcp), include_in_schema=False))
-    _translate_failures(app)
+    translate_failures(app, _WORDINGS)
     return Guard(app, _rules(settings), links.is_signed)
 
 
@@ -108,6 +119,7 @@ def _rules(settings: Settings) -> Rules:
         max_body=settings.max_body,
         max_header=settings.max_header,
         receive_timeout=settings.receive_timeout,
+        owner=Principal(rights=EVERYTHING if settings.forwarded_users else EVERYTHING - {Right.USERS}),
     )
 
 
@@ -116,33 +128,3 @@ def _health(workbench: Workbench) -> Any:
         return {"status": "ok", "dispatching": workbench.dispatching}
 
     return healthz
-
-
-def _translate_failures(app: FastAPI) -> None:
-    async def ours(request: Request, failure: Exception) -> Response:
-        assert isinstance(failure, WorkbenchError)
-        record = failure.record
-        busy = isinstance(failure, Overloaded) or failure.status == 503
-        headers = {"Retry-After": str(failure.details.get("retry_after", _RETRY_SECONDS))} if busy else None
-        body = failure_body(record.code, record.message, record.hint, record.details)
-        return JSONResponse(body, failure.status, headers)
-
-    async def theirs(request: Request, failure: Exception) -> Response:
-        assert isinstance(failure, HTTPException)
-        return JSONResponse(failure_body("http_error", str(failure.detail)), failure.status_code, failure.headers)
-
-    async def invalid(request: Request, failure: Exception) -> Response:
-        assert isinstance(failure, RequestValidationError)
-        first = failure.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return JSONResponse(failure_body("bad_request", f"{where}: {first['msg']}."), 422)
-
-    async def defect(request: Request, failure: Exception) -> Response:
-        log.error("A request hit a defect.", exc_info=failure)
-        record = InternalError().record
-        return JSONResponse(failure_body(record.code, record.message, record.hint), 500)
-
-    app.add_exception_handler(WorkbenchError, ours)
-    app.add_exception_handler(HTTPException, theirs)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, defect)

@@ -15,11 +15,10 @@ __all__ = ["Links"]
 
 _PURPOSE = "asset-link"
 _PATH = "/api/v1/assets/"
-_SECONDS = 7 * 24 * 3600
 
 
 class Links:
-    """Makes and recognises links. Signed ones work for a week."""
+    """Makes and recognises links. Signed ones work as long as the setting `link_expiry` says."""
 
     def __init__(self, settings: Settings, signer: Signer) -> None:
         self._settings = settings
@@ -43,4 +42,7 @@ class Links:
             return False
         signatures = parse_qs(scope["query_string"].decode("latin-1")).get("signature", [])
         asset = scope["path"].removeprefix(_PATH)
-        return len(signatures) == 1 and self._signer.read_recent(_PURPOSE, signatures[0], _SECONDS) == asset
+        return (
+            len(signatures) == 1
+            and self._signer.read_recent(_PURPOSE, signatures[0], int(self._settings.link_expiry)) == asset
+        )

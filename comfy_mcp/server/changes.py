@@ -111,7 +111,7 @@ class Changes:
         if len(self._buses) >= _MOST_LISTENING:
             raise MCPError(INTERNAL_ERROR, "Too many chats are listening.")
         tools = await self._open_tools()
-        owner = owner_of(tools.workbench.settings, ctx)
+        owner = owner_of(ctx)
         bus = InMemorySubscriptionBus()
 
         async def publish(uri: str) -> None:
@@ -135,7 +135,7 @@ class Changes:
             self.meet(ctx)
             self._may_follow(1 + sum(session == name for session, _ in self._followed))
             scope = self._followed[name, uri] = anyio.CancelScope()
-            owner = owner_of(tools.workbench.settings, ctx)
+            owner = owner_of(ctx)
             self._tasks.start_soon(self._follow_for, name, uri, owner, scope, tools.workbench)
         return EmptyResult()
 

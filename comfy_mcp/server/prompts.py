@@ -127,7 +127,7 @@ class Prompts:
             case "style":
                 names = list(workbench.catalogue.styles)
             case "job":
-                names = [job.id for job in await workbench.jobs(owner_of(workbench.settings, ctx), limit=20)]
+                names = [job.id for job in await workbench.jobs(owner_of(ctx), limit=20)]
             case "models" if (info := workbench.known_info) is not None:
                 before, comma, begun = begun.rpartition(",")
                 checkpoints = info.choices("CheckpointLoaderSimple.ckpt_name") or ()

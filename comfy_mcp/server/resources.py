@@ -52,7 +52,7 @@ class Resources:
             )
             for name, told in workbench.catalogue.templates.items()
         ]
-        jobs = await workbench.jobs(owner_of(workbench.settings, ctx), limit=_LISTED)
+        jobs = await workbench.jobs(owner_of(ctx), limit=_LISTED)
         found += [_picture(asset, job.template) for job in jobs for asset in job.assets][:_LISTED]
         if shows_apps(ctx):
             found.append(types.Resource(uri=PAGE_URI, name="app", title="Form and gallery", mime_type=MIME))
@@ -78,7 +78,7 @@ class Resources:
     async def read(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         """The contents behind an address. Raises MCPError when there is nothing, or it is not the caller's."""
         workbench, uri = (await self._open_tools()).workbench, str(params.uri)
-        owner = owner_of(workbench.settings, ctx)
+        owner = owner_of(ctx)
         kind, _, name = uri.partition("://")
         try:
             match kind:
@@ -103,7 +103,7 @@ class Resources:
     async def names(self, ctx: Context, uri_template: str, begun: str) -> Sequence[str]:
         """How the open part of an address can go on."""
         workbench = (await self._open_tools()).workbench
-        owner = owner_of(workbench.settings, ctx)
+        owner = owner_of(ctx)
         if uri_template.startswith("template://"):
             names = list(workbench.catalogue.templates)
         else:

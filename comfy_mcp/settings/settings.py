@@ -31,15 +31,9 @@ from pydantic_settings import (
 
 from comfy_mcp.errors import SettingsError
 from comfy_mcp.profiles import PROFILES, profile_named
-from comfy_mcp.settings.tables import Authorization, BackendSettings, LLMServerSettings
+from comfy_mcp.settings.tables import Authorization, BackendSettings, FrontEndSettings, LLMServerSettings
 
-__all__ = [
-    "Settings",
-    "is_loopback",
-    "load_settings",
-    "reloaded",
-    "settings_file",
-]
+__all__ = ["Settings", "check_names", "is_loopback", "load_settings", "settings_file"]
 
 _URL = TypeAdapter(AnyHttpUrl)
 
@@ -120,6 +114,27 @@ class Settings(BaseSettings):
         description="Pictures may be given as addresses on the public internet, which are then fetched from there.",
     )
     receive_timeout: float = Field(30.0, gt=0, description="A request must have arrived whole within this time.")
+    max_connections: int = Field(512, ge=8, description="Connections at a time; more are refused with 503.")
+    rate: int = Field(
+        1200,
+        ge=0,
+        description="Requests a minute of one token, or of all who need none; more get 429. 0 for any number.",
+    )
+    link_expiry: float = Field(7 * 86400.0, ge=60, description="A signed link to a picture works for so long.")
+    a1111: FrontEndSettings = Field(
+        FrontEndSettings(), description="What serves the routes of A1111 under /sdapi/v1, for each kind of request."
+    )
+    images: FrontEndSettings = Field(
+        FrontEndSettings(), description="What serves OpenAI's /v1/images, for each kind of request."
+    )
+    comfyui_routes: bool = Field(
+        False,
+        description="ComfyUI's own routes under /comfyui, for front ends that send graphs of their own. Graphs may "
+        "hold ComfyUI's usual nodes, and graph_nodes.",
+    )
+    graph_nodes: Names = Field(
+        default_factory=list[str], description="More node classes that the graphs of front ends may hold."
+    )
 
     assets: str = Field(
         "folder",
@@ -189,7 +204,7 @@ class Settings(BaseSettings):
         description="LLM servers beside llm_url, or with more to say than an address.",
     )
 
-    @field_validator("templates", "tools", "allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("templates", "tools", "allowed_hosts", "allowed_origins", "graph_nodes", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -231,7 +246,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _named_apart(self)
+        check_names(self)
         return self
 
     @field_validator("client")
@@ -299,52 +314,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
 
-RELOADED = (
-    "backends",
-    "comfyui_authorization",
-    "comfyui_url",
-    "concurrency",
-    "job_timeout",
-    "llm_servers",
-    "llm_url",
-    "locked",
-    "max_attempts",
-    "max_queue",
-    "max_queue_per_owner",
-)
-"""What takes effect without a restart when the settings file changes."""
-
-
-def reloaded(current: Settings, before: Settings) -> tuple[Settings, Settings]:
-    """``current`` with what changed in the file since ``before`` was read, and what is read now.
-
-    What was given on the command line or in a variable stays. Raises SettingsError as `load_settings` does.
-    """
-    now = load_settings()
-    changed = [name for name in RELOADED if _said(now, name) != _said(before, name)]
-    values = {name: getattr(now if name in changed else current, name) for name in Settings.model_fields}
-    # A key that was taken out of the file is as if it had never been there.
-    named = (current.model_fields_set - {*changed}) | (now.model_fields_set & {*changed})
-    settings = Settings.model_construct(named, **values)
-    try:
-        _named_apart(settings)
-    except ValueError as failure:
-        raise SettingsError(
-            f"The settings cannot be used together: {failure}.", hint="Give the backend another name."
-        ) from None
-    return settings, now
-
-
-def _named_apart(settings: Settings) -> None:
+def check_names(settings: Settings) -> None:
+    """Raises ValueError when two servers have one name."""
     names = [server.name for server in (*settings.all_backends, *settings.all_llm_servers)]
     if len({*names}) < len(names):
         raise ValueError(
             "two of the backends and LLM servers have one name (those of comfyui_url: comfyui, comfyui-2, …)"
         )
-
-
-def _said(settings: Settings, name: str) -> object:
-    return name in settings.model_fields_set, getattr(settings, name)
 
 
 def load_settings(**overrides: Any) -> Settings:

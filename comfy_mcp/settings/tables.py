@@ -1,4 +1,4 @@
-"""The tables of the settings file that name servers: ComfyUIs and LLM servers.
+"""The tables of the settings file: ComfyUIs, LLM servers, and what serves the front ends that have forms of their own.
 
 Owns their keys and ranges; `settings` reads them.
 """
@@ -13,7 +13,7 @@ from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadInput
 from llm_bridge.providers.registry import dialect_named
 
-__all__ = ["Authorization", "BackendSettings", "LLMServerSettings"]
+__all__ = ["Authorization", "BackendSettings", "FrontEndSettings", "LLMServerSettings"]
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -38,6 +38,26 @@ class BackendSettings(BaseModel):
     card: str = Field("", max_length=64)
     tags: frozenset[str] = frozenset()
     authorization: Authorization | None = None
+
+
+_Template = Annotated[str, Field(max_length=64)]
+
+
+class FrontEndSettings(BaseModel):
+    """The tables `[a1111]` and `[images]`: which template serves each kind of request.
+
+    The caller's ``preset`` is laid over what a request says (that which is their default when none is named here), but
+    for the parameters that ``call_sets``: there the request counts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    txt2img: _Template = "txt2img"
+    img2img: _Template = "img2img"
+    inpaint: _Template = "inpaint"
+    upscale: _Template = "upscale"
+    preset: Annotated[str | None, Field(max_length=64)] = None
+    call_sets: frozenset[str] = frozenset()
 
 
 class LLMServerSettings(BaseModel):

@@ -18,8 +18,8 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
+from comfy_mcp.callers import standing_from
 from comfy_mcp.proxy import listening
-from comfy_mcp.server.callers import standing_from
 from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.tasks import background
 from comfy_mcp.tools.registry import Toolbox

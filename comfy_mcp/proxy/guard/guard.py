@@ -16,9 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from comfy_mcp.callers import Principal, with_principal
+from comfy_mcp.errors import ErrorRecord
+from comfy_mcp.proxy.failures import failure_body
 from comfy_mcp.settings import is_loopback
 
-__all__ = ["PUBLIC", "Guard", "Rules", "failure_body"]
+__all__ = ["PUBLIC", "Guard", "Rules"]
 
 PUBLIC = frozenset({"/healthz"})
 """Answered without a token: it says only whether the process works."""
@@ -34,6 +37,7 @@ class Rules:
     max_body: int = 32 * 2**20
     max_header: int = 16 * 2**10
     receive_timeout: float = 30.0
+    owner: Principal = field(default_factory=Principal)
 
 
 class Guard:
@@ -51,7 +55,9 @@ class Guard:
         refusal = self._refusal(scope)
         if refusal is not None:
             await refusal(scope, receive, send)
-        elif scope["type"] == "http":
+            return
+        with_principal(scope, self._rules.owner)
+        if scope["type"] == "http":
             await self._app(scope, self._bounded(receive), _hardened(send))
         else:
             await self._app(scope, receive, send)
@@ -112,15 +118,8 @@ class Guard:
         return bounded
 
 
-def failure_body(
-    code: str, message: str, hint: str = "", details: dict[str, object] | None = None
-) -> dict[str, object]:
-    """The one shape of an error over HTTP."""
-    return {"error": {"code": code, "message": message, "hint": hint, "details": details or {}}}
-
-
 def _refuse(status: int, code: str, message: str, hint: str = "") -> JSONResponse:
-    return JSONResponse(failure_body(code, message, hint), status)
+    return JSONResponse(failure_body(ErrorRecord(code, message, hint), status), status)
 
 
 def _hardened(send: Send) -> Send:

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sse_starlette import EventSourceResponse
 
 from comfy_mcp.errors import BadRequest
-from comfy_mcp.proxy.models import described_body
+from comfy_mcp.proxy.api.models import described_body
+from comfy_mcp.proxy.asking import Owner
 from comfy_mcp.strict_json import read_json
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.comparison_values import ComparisonValues, comparison_values
@@ -25,7 +26,6 @@ from llm_bridge.providers import Model
 
 __all__ = ["add_compare"]
 
-_OWNER = "local"
 _REPORTS: dict[str, tuple[str, Callable[[Results], str | bytes]]] = {
     "md": ("text/markdown; charset=utf-8", markdown),
     "csv": ("text/csv; charset=utf-8", spreadsheet),
@@ -128,54 +128,54 @@ def add_compare(api: APIRouter, workbench: Workbench) -> None:
 
 def _add_comparisons(api: APIRouter, workbench: Workbench) -> None:
     @api.post("/compare", status_code=202, openapi_extra=described_body(ComparisonValues))
-    async def start(request: Request, response: Response, key: Key = None) -> ComparisonOut:
+    async def start(request: Request, response: Response, owner: Owner, key: Key = None) -> ComparisonOut:
         """Compare text models: each cell is a job in the queue. It is on disk before the answer; the same
         Idempotency-Key never makes a second one."""
         asked = read_json(await request.body())
         if not isinstance(asked, dict):
             raise BadRequest("The body is no object.", hint='Send {"models": […], "prompts": […]} as JSON.')
         values = comparison_values(cast("dict[str, Any]", asked))
-        plan = await workbench.comparisons.start_from(values, _OWNER, key)
+        plan = await workbench.comparisons.start_from(values, owner, key)
         response.headers["Location"] = f"/api/v1/compare/{plan.id}"
         return ComparisonOut.of(plan)
 
     @api.get("/compare")
-    async def comparisons(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> ComparisonsOut:
+    async def comparisons(owner: Owner, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> ComparisonsOut:
         """The newest comparisons."""
-        found = await workbench.comparisons.list(_OWNER, limit=limit)
+        found = await workbench.comparisons.list(owner, limit=limit)
         return ComparisonsOut(comparisons=[ComparisonOut.of(plan) for plan in found])
 
     @api.get("/compare/{comparison}")
-    async def comparison(comparison: str) -> ComparisonOut:
+    async def comparison(comparison: str, owner: Owner) -> ComparisonOut:
         """One comparison as it is now."""
-        return ComparisonOut.of(await workbench.comparisons.get(comparison, _OWNER))
+        return ComparisonOut.of(await workbench.comparisons.get(comparison, owner))
 
     @api.delete("/compare/{comparison}")
-    async def cancel(comparison: str) -> ComparisonOut:
+    async def cancel(comparison: str, owner: Owner) -> ComparisonOut:
         """Stop a comparison; what is answered stays."""
-        return ComparisonOut.of(await workbench.comparisons.cancel(comparison, _OWNER))
+        return ComparisonOut.of(await workbench.comparisons.cancel(comparison, owner))
 
     @api.get("/compare/{comparison}/events", response_class=EventSourceResponse)
-    async def events(comparison: str) -> EventSourceResponse:
+    async def events(comparison: str, owner: Owner) -> EventSourceResponse:
         """Follow a comparison as Server-Sent Events: `progress` with every change, then one `end`."""
-        await workbench.comparisons.get(comparison, _OWNER)
-        return EventSourceResponse(_events(workbench, comparison))
+        await workbench.comparisons.get(comparison, owner)
+        return EventSourceResponse(_events(workbench, comparison, owner))
 
 
 def _add_results(api: APIRouter, workbench: Workbench) -> None:
     @api.get("/compare/{comparison}/results")
-    async def results(comparison: str) -> Response:
+    async def results(comparison: str, owner: Owner) -> Response:
         """Every cell with its answer, measures and checks, the preferences and the ranking; also while it runs."""
-        return await _report(workbench, comparison, "json")
+        return await _report(workbench, comparison, owner, "json")
 
     @api.get("/compare/{comparison}/report.{kind}", response_class=Response)
-    async def report(comparison: str, kind: Format) -> Response:
+    async def report(comparison: str, kind: Format, owner: Owner) -> Response:
         """The same as a document: Markdown, CSV, JSON, one page of HTML, or a picture."""
-        return await _report(workbench, comparison, kind)
+        return await _report(workbench, comparison, owner, kind)
 
 
-async def _report(workbench: Workbench, comparison: str, kind: Format) -> Response:
-    plan = await workbench.comparisons.get(comparison, _OWNER)
+async def _report(workbench: Workbench, comparison: str, owner: str, kind: Format) -> Response:
+    plan = await workbench.comparisons.get(comparison, owner)
     results = await workbench.comparisons.results(plan)
     media, make = _REPORTS[kind]
     content = await to_thread.run_sync(make, results)
@@ -185,9 +185,9 @@ async def _report(workbench: Workbench, comparison: str, kind: Format) -> Respon
 
 def _add_votes(api: APIRouter, workbench: Workbench) -> None:
     @api.get("/compare/{comparison}/ballots")
-    async def ballots(comparison: str, voter: Annotated[str, Query(max_length=100)]) -> dict[str, Any]:
+    async def ballots(comparison: str, owner: Owner, voter: Annotated[str, Query(max_length=100)]) -> dict[str, Any]:
         """What a person is asked: answers side by side, without the names of their models."""
-        plan = await workbench.comparisons.get(comparison, _OWNER)
+        plan = await workbench.comparisons.get(comparison, owner)
         found = await workbench.comparisons.ballots(plan, voter)
         return {
             "ballots": [
@@ -203,9 +203,9 @@ def _add_votes(api: APIRouter, workbench: Workbench) -> None:
         }
 
     @api.post("/compare/{comparison}/votes", openapi_extra=described_body(VoteIn))
-    async def vote(comparison: str, request: Request) -> dict[str, Any]:
+    async def vote(comparison: str, request: Request, owner: Owner) -> dict[str, Any]:
         """Keep a vote; the answer tells which model stood behind each label."""
-        plan = await workbench.comparisons.get(comparison, _OWNER)
+        plan = await workbench.comparisons.get(comparison, owner)
         try:
             told = VoteIn.model_validate(read_json(await request.body()))
         except ValidationError as failure:
@@ -216,8 +216,8 @@ def _add_votes(api: APIRouter, workbench: Workbench) -> None:
         return {"models": dict(counted.models)}
 
 
-async def _events(workbench: Workbench, comparison: str) -> AsyncGenerator[dict[str, str]]:
-    async with aclosing(workbench.comparisons.follow(comparison, _OWNER)) as changes:
+async def _events(workbench: Workbench, comparison: str, owner: str) -> AsyncGenerator[dict[str, str]]:
+    async with aclosing(workbench.comparisons.follow(comparison, owner)) as changes:
         async for plan in changes:
             told = ComparisonOut.of(plan).model_dump_json()
             yield {"event": "end" if plan.state.ended else "progress", "data": told}

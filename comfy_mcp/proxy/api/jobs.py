@@ -15,9 +15,8 @@ from sse_starlette import EventSourceResponse
 
 from comfy_mcp.errors import BadRequest, InvalidImage
 from comfy_mcp.jobs import Job, JobRequest, JobState
-from comfy_mcp.proxy.compare import add_compare
-from comfy_mcp.proxy.links import Links
-from comfy_mcp.proxy.models import (
+from comfy_mcp.proxy.api.compare import add_compare
+from comfy_mcp.proxy.api.models import (
     AssetOut,
     BackendOut,
     BackendsOut,
@@ -29,6 +28,8 @@ from comfy_mcp.proxy.models import (
     TemplatesOut,
     described_body,
 )
+from comfy_mcp.proxy.asking import Owner
+from comfy_mcp.proxy.links import Links
 from comfy_mcp.store import Mode
 from comfy_mcp.strict_json import read_json
 from comfy_mcp.workbench import Workbench
@@ -37,7 +38,6 @@ from comfy_mcp.workbench.refusals import plainly
 
 __all__ = ["router"]
 
-_OWNER = "local"
 _INLINE = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm"})
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": FailureOut} for status in (400, 404, 409, 413, 422, 429, 502, 503, 507)
@@ -93,57 +93,57 @@ def _add_templates(api: APIRouter, workbench: Workbench) -> None:
 
 def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
     @api.post("/jobs", status_code=202, openapi_extra=described_body(JobIn))
-    async def create(request: Request, response: Response, key: Key = None) -> JobOut:
+    async def create(request: Request, response: Response, owner: Owner, key: Key = None) -> JobOut:
         """Queue a job. It is on disk before the answer; the same Idempotency-Key never makes a second one."""
         asked = _job_in(await request.body())
-        job = await workbench.submit(_request(asked), key)
+        job = await workbench.submit(_request(asked, owner), key)
         response.headers["Location"] = f"/api/v1/jobs/{job.id}"
         return shown(job)
 
     @api.get("/jobs")
-    async def jobs(limit: Annotated[int, Query(ge=1, le=200)] = 50, before: str | None = None) -> JobsOut:
+    async def jobs(owner: Owner, limit: Annotated[int, Query(ge=1, le=200)] = 50, before: str | None = None) -> JobsOut:
         """The newest jobs, without those that ended of a comparison; `/compare` has their answers."""
-        found = await workbench.jobs(_OWNER, limit=limit, before=before, cells=False)
+        found = await workbench.jobs(owner, limit=limit, before=before, cells=False)
         listed = [shown(job, listed=True) for job in found]
         return JobsOut(jobs=listed, next=found[-1].id if len(found) == limit else None)
 
     @api.get("/queue")
-    async def queue(limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> JobsOut:
+    async def queue(owner: Owner, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> JobsOut:
         """What runs, then what waits in the order of arrival, each with its place."""
-        found = await workbench.active(_OWNER, limit=limit)
+        found = await workbench.active(owner, limit=limit)
         return JobsOut(jobs=[shown(job, listed=True) for job in found], next=None)
 
     @api.get("/jobs/{job}")
-    async def job(job: str) -> JobOut:
+    async def job(job: str, owner: Owner) -> JobOut:
         """One job as it is now."""
-        return shown(await workbench.job(job, _OWNER))
+        return shown(await workbench.job(job, owner))
 
     @api.delete("/jobs/{job}")
-    async def cancel(job: str) -> JobOut:
+    async def cancel(job: str, owner: Owner) -> JobOut:
         """Stop a job. A queued one ends at once, a running one at its next step; an ended one stays as it is."""
-        return shown(await workbench.cancel(job, _OWNER))
+        return shown(await workbench.cancel(job, owner))
 
 
 def _add_events(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
     @api.get("/jobs/{job}/events", response_class=EventSourceResponse)
-    async def events(job: str) -> EventSourceResponse:
+    async def events(job: str, owner: Owner) -> EventSourceResponse:
         """Follow a job as Server-Sent Events: `progress` with every change, then one `end`."""
-        await workbench.job(job, _OWNER)
-        return EventSourceResponse(_events(workbench, job, shown))
+        await workbench.job(job, owner)
+        return EventSourceResponse(_events(workbench, job, owner, shown))
 
 
 def _add_assets(api: APIRouter, workbench: Workbench, links: Links) -> None:
     @api.post("/assets", status_code=201)
-    async def upload(request: Request) -> AssetOut:
+    async def upload(request: Request, owner: Owner) -> AssetOut:
         """Store a picture as an input: as the whole body, or as the field `file` of a form."""
-        asset = await workbench.upload(await _picture_in(request), _OWNER)
+        asset = await workbench.upload(await _picture_in(request), owner)
         return AssetOut.of(asset, links.path(asset))
 
     @api.get("/assets/{asset}", response_class=Response)
-    async def download(asset: str, request: Request) -> Response:
+    async def download(asset: str, request: Request, owner: Owner) -> Response:
         """The bytes of a picture."""
         # Who has a link that we signed may see the picture, whoever made it.
-        found = await workbench.asset(asset, None if links.is_signed(request.scope) else _OWNER)
+        found = await workbench.asset(asset, None if links.is_signed(request.scope) else owner)
         tag = f'"{found.sha256}"'
         headers = {
             "ETag": tag,
@@ -181,20 +181,20 @@ def _job_in(body: bytes) -> JobIn:
         raise BadRequest(plainly(failure), hint=hint) from None
 
 
-def _request(asked: JobIn) -> JobRequest:
+def _request(asked: JobIn, owner: str) -> JobRequest:
     return JobRequest(
         template=asked.template,
         values=asked.values,
         style=asked.style or None,
-        owner=_OWNER,
+        owner=owner,
         priority=asked.priority,
         tags=tuple(asked.tags),
         expires_in=asked.expires_in,
     )
 
 
-async def _events(workbench: Workbench, job: str, shown: Shown) -> AsyncGenerator[dict[str, str]]:
-    async with aclosing(workbench.follow(job, _OWNER)) as changes:
+async def _events(workbench: Workbench, job: str, owner: str, shown: Shown) -> AsyncGenerator[dict[str, str]]:
+    async with aclosing(workbench.follow(job, owner)) as changes:
         async for current in changes:
             told = shown(current).model_dump(mode="json")
             if current.progress.preview is not None and current.state is JobState.RUNNING:

@@ -1,0 +1,94 @@
+"""What a request asks, read strictly: its JSON, its form, who it is from and what they set for good.
+
+Owns the limits of bodies and forms that hold for every front door. Used by all of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from anyio import to_thread
+from fastapi import Depends
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from comfy_mcp.callers import Right, owner_of, principal_of, standing_of
+from comfy_mcp.errors import BadRequest, InvalidImage, TooLarge
+from comfy_mcp.strict_json import read_json
+
+__all__ = ["Asker", "Owner", "asker_of", "form_of", "object_of", "picture_in"]
+
+_MOST_FILES, _MOST_FIELDS, _MOST_PART = 16, 64, 2**20
+_DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII | re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose jobs a request makes, what they may, and what they send with every call, by parameter."""
+
+    owner: str
+    rights: frozenset[Right]
+    standing: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def asker_of(request: Request) -> Asker:
+    principal = principal_of(request.scope)
+    return Asker(owner_of(principal, request.headers), principal.rights, standing_of(request.headers))
+
+
+def _owner(request: Request) -> str:
+    return owner_of(principal_of(request.scope), request.headers)
+
+
+Owner = Annotated[str, Depends(_owner)]
+"""The parameter of a handler that needs no more than whose jobs these are."""
+
+
+async def object_of(request: Request) -> dict[str, Any]:
+    """The body as a JSON object. Raises BadRequest."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/json", ""):
+        # A page can send other kinds to any address without being asked whether it may.
+        raise BadRequest("The body is not sent as JSON.", hint="Send it with Content-Type: application/json.")
+    told = read_json(await request.body())
+    if not isinstance(told, dict):
+        raise BadRequest("The body is no JSON object.", hint="Send {…} as JSON.")
+    return cast("dict[str, Any]", told)
+
+
+@asynccontextmanager
+async def form_of(request: Request) -> AsyncGenerator[FormData]:
+    """The multipart form of a request; its files are gone after the block. Raises BadRequest."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise BadRequest("The body is no form.", hint="Send it as multipart/form-data.")
+    async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_PART) as form:
+        yield form
+
+
+async def picture_in(text: str, most: int) -> bytes | str:
+    """The bytes of a picture that came as base64 or data URL, of at most ``most`` bytes; an http address as it is.
+
+    Raises:
+        InvalidImage: neither.
+        TooLarge: more bytes.
+    """
+    if _ADDRESS.match(text):
+        return text
+    if len(text) * 3 // 4 > most + 1024:
+        raise TooLarge(f"The picture is larger than {most} bytes.", hint="Send a smaller one.")
+    return await to_thread.run_sync(_decoded, text)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(_DATA_URL.sub("", text, count=1), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidImage("The picture is no base64.", hint="Send its bytes as base64 or as a data URL.") from None

@@ -1,0 +1,66 @@
+"""Our errors over HTTP: one shape for all front doors, and another where the clients of a front door read another.
+
+Owns the translation of every exception that a request may end with. Each front door says how it words a failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from comfy_mcp.errors import ErrorRecord, InternalError, Overloaded, WorkbenchError
+
+__all__ = ["Wording", "failure_body", "translate_failures"]
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 30
+
+Wording = Callable[[ErrorRecord, int], Mapping[str, Any]]
+"""The JSON body of a failure with its status."""
+
+
+def failure_body(record: ErrorRecord, status: int) -> dict[str, Any]:
+    """The shape of an error where nothing else is expected."""
+    return {"error": {"code": record.code, "message": record.message, "hint": record.hint, "details": record.details}}
+
+
+def translate_failures(app: FastAPI, wordings: Mapping[str, Wording]) -> None:
+    """Answer every failure in JSON; under the paths that begin with a key of ``wordings`` in those words."""
+
+    def told(request: Request, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None) -> Response:
+        path = request.url.path
+        word = next((word for start, word in wordings.items() if path.startswith(start)), failure_body)
+        return JSONResponse(word(record, status), status, headers)
+
+    async def ours(request: Request, failure: Exception) -> Response:
+        assert isinstance(failure, WorkbenchError)
+        busy = isinstance(failure, Overloaded) or failure.status == 503
+        headers = {"Retry-After": str(failure.details.get("retry_after", _RETRY_SECONDS))} if busy else None
+        return told(request, failure.record, failure.status, headers)
+
+    async def theirs(request: Request, failure: Exception) -> Response:
+        assert isinstance(failure, HTTPException)
+        return told(request, ErrorRecord("http_error", str(failure.detail)), failure.status_code, failure.headers)
+
+    async def invalid(request: Request, failure: Exception) -> Response:
+        assert isinstance(failure, RequestValidationError)
+        first = failure.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return told(request, ErrorRecord("bad_request", f"{where}: {first['msg']}."), 422)
+
+    async def defect(request: Request, failure: Exception) -> Response:
+        log.error("A request hit a defect.", exc_info=failure)
+        return told(request, InternalError().record, 500)
+
+    app.add_exception_handler(WorkbenchError, ours)
+    app.add_exception_handler(HTTPException, theirs)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, defect)
