@@ -58,14 +58,12 @@ EVERYTHING = frozenset(Right)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request is from. ``rate`` is requests a minute, 0 for any number; ``waiting`` is how many jobs may wait,
-    None for the setting's."""
+    """Who a request is from. ``rate`` is requests a minute, 0 for any number, None for the setting's."""
 
     name: str = OWN
     owner: str = OWN
     rights: frozenset[Right] = EVERYTHING - {Right.USERS}
-    rate: int = 0
-    waiting: int | None = None
+    rate: int | None = None
 
 
 def with_principal(connection: Connection, principal: Principal) -> None:

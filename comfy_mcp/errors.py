@@ -8,6 +8,7 @@ Owns the tree, the stable codes and the HTTP status of each. Knows no other modu
     │   ├── InvalidImage         bytes that are no picture we accept
     │   ├── TooLarge             a body, a text or a picture over a limit
     │   ├── NotFound             no such template, style, job or asset
+    │   ├── NotAllowed           the token, or the settings, do not let the caller do it
     │   └── Conflict             an idempotency key used for another request
     ├── TemplateError            a template folder that cannot be used
     │   └── ConversionError      a workflow file that cannot become a template
@@ -53,6 +54,7 @@ __all__ = [
     "InvalidParameter",
     "MissingModel",
     "MissingNode",
+    "NotAllowed",
     "NotFound",
     "OutOfMemory",
     "OutputUnreadable",
@@ -141,6 +143,11 @@ class TooLarge(BadRequest):
 class NotFound(BadRequest):
     code = "not_found"
     status = 404
+
+
+class NotAllowed(BadRequest):
+    code = "not_allowed"
+    status = 403
 
 
 class Conflict(BadRequest):

@@ -15,6 +15,8 @@ from comfy_mcp.errors import ErrorRecord
 from llm_bridge.forecast import Place
 
 __all__ = [
+    "FILE",
+    "GRAPH",
     "Asset",
     "BoundWorkflow",
     "File",
@@ -33,6 +35,13 @@ __all__ = [
 
 Graph = dict[str, dict[str, Any]]
 """A ComfyUI API-format graph: node id → ``{"class_type": str, "inputs": {name: literal or [node id, slot]}}``."""
+
+
+GRAPH = "graph"
+"""What stands in the place of a template's id in a job of a graph that somebody sent."""
+
+FILE = "file"
+"""The kind of an output of such a job: the asset that a node made."""
 
 
 class JobState(StrEnum):

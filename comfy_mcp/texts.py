@@ -44,7 +44,8 @@ def bound_chat(request: ChatRequest, assets: Sequence[str]) -> BoundWorkflow:
             if isinstance(part, Image):
                 places.append((number, position, next(names), part.mime))
     messages = tuple(replace(message, parts=_texts(message)) for message in request.messages)
-    told = _REQUEST.dump_python(replace(request, messages=messages), mode="json")
+    # What a graph asks for is not stored, and what is stored is asked by no graph.
+    told = _REQUEST.dump_python(replace(request, messages=messages), mode="json", exclude={"within"})
     uploads = tuple(Upload(asset, ()) for asset in dict.fromkeys(assets))
     return BoundWorkflow({}, _shown(request), uploads, chat={"request": told, "images": places})
 

@@ -68,7 +68,8 @@ class ChatRequest:
     ``schema`` is a JSON Schema that the answer must fit. ``think`` True or False asks a reasoning model to think or
     not, None leaves it. ``tool_choice`` is auto, none, required or the name of a tool. ``ttl`` is how many seconds the
     server should keep the model afterwards, where it can be told. ``extra`` are fields of the server's own, sent as
-    they are.
+    they are. ``within`` is the id of the ComfyUI prompt whose graph asks, which changes nothing of the answer: a
+    workbench is told, so that the graph does not wait for the card that it holds itself.
     """
 
     model: str
@@ -80,6 +81,7 @@ class ChatRequest:
     think: bool | None = None
     ttl: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    within: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds as the server measured them."""
+    """Seconds as the server measured them; ``queued`` are those that it let others go first."""
 
     load: float | None = None
     prompt: float | None = None
     generation: float | None = None
     tokens_per_second: float | None = None
+    queued: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Lane:
     priority: int
     model: str
     needs: frozenset[str]
-    oldest: int
+    oldest: float
     waited: float
 
 
@@ -68,7 +68,7 @@ class Batch:
 
     server: str
     model: str
-    gate: int
+    gate: float
     age: float = 0.0
 
 

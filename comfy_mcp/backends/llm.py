@@ -53,7 +53,8 @@ class LLMBackend:
         self.client = client
         self.speeds = Speeds()
         self._loader = Loader(client)
-        self._reading = anyio.Lock()
+        # Who waits for nobody waits for nothing: it is on the way of every first token.
+        self._reading = anyio.Lock(fast_acquire=True)
         self._running: dict[str, anyio.CancelScope] = {}
 
     @classmethod
@@ -74,6 +75,12 @@ class LLMBackend:
             looked = self._loader.looked
             if looked is None or asked_at - looked > (0 if fresh else _FRESH_SECONDS):
                 with _ours():
+                    # Asked before it is looked at: one that is ourselves would wait for this answer to give it.
+                    if (await self.client.dialect()).queues:
+                        raise BackendUnavailable(
+                            "What answers there is a workbench, and a chat could wait for itself.",
+                            hint="Name the LLM servers behind it.",
+                        )
                     await self._loader.look()
             return self.known
 
@@ -99,7 +106,7 @@ class LLMBackend:
         scope = self._running[run.prompt_id] = anyio.CancelScope(deadline=anyio.current_time() + run.timeout)
         try:
             with scope:
-                reply = await self._reply(request, _Told(request, on_progress))
+                reply = await self.ask(request, _Told(request, on_progress).see)
                 return Result((), outputs_of(reply))
         finally:
             del self._running[run.prompt_id]
@@ -109,10 +116,16 @@ class LLMBackend:
             )
         raise Interrupted("The answer was stopped.")
 
-    async def _reply(self, request: ChatRequest, told: _Told) -> Reply:
+    async def ask(self, request: ChatRequest, on_event: Callable[[Event], object]) -> Reply:
+        """The reply, checked when the request has a schema; its model is loaded first. ``on_event`` sees what comes.
+
+        Raises:
+            WorkbenchError: why there is none. BackendUnavailable has the detail ``reached`` as that of `run`.
+        """
+        bounded = _Bounded(on_event)
         try:
-            load = await self._loader.prepare(request.model, told.see)
-            reply = await self.client.ask(request, told.see)
+            load = await self._loader.prepare(request.model, on_event)
+            reply = await self.client.ask(request, bounded.see)
         except BridgeError as failure:
             self._loader.forget()
             raise translated(failure) from failure
@@ -155,21 +168,43 @@ class UnusableLLM(LLMBackend):
     def offers(self, names: frozenset[str]) -> frozenset[str]:
         return frozenset()
 
-    async def run(self, run: Run, on_progress: Callable[[Progress], None]) -> Result:
+    async def ask(self, request: ChatRequest, on_event: Callable[[Event], object]) -> Reply:
         raise self.failure
 
     async def unload(self) -> None:
         """It holds nothing of ours."""
 
 
+class _Bounded:
+    """Hands on the events of one answer. Raises OutputUnreadable when it has no end."""
+
+    def __init__(self, on_event: Callable[[Event], object]) -> None:
+        self._on_event, self._letters = on_event, 0
+
+    def see(self, event: Event) -> None:
+        match event:
+            case Text(more) | Reasoning(more) | ToolCallPiece(arguments=more):
+                self._letters += len(more)
+            case Restarted():
+                self._letters = 0
+            case _:
+                pass
+        if self._letters > _MOST_ANSWER:
+            raise OutputUnreadable(
+                f"The answer is longer than {_MOST_ANSWER} characters and was stopped.",
+                hint="Set max_tokens, or choose another model: this one may go round in circles.",
+            )
+        self._on_event(event)
+
+
 class _Told:
-    """The progress of one answer, told at most ten times a second. Raises OutputUnreadable when it has no end."""
+    """The progress of one answer, told at most ten times a second."""
 
     def __init__(self, request: ChatRequest, on_progress: Callable[[Progress], None]) -> None:
         self._most = request.sampling.max_tokens or 0
         self._on_progress = on_progress
         self._text = list[str]()
-        self._pieces, self._letters, self._next = 0, 0, 0.0
+        self._pieces, self._next = 0, 0.0
 
     def see(self, event: Event) -> None:
         match event:
@@ -179,26 +214,18 @@ class _Told:
                 self._tell("prompt", done or 0, total or 0)
             case Text(text):
                 self._grow(text)
-            case Reasoning(thought):
-                self._grow("", len(thought))
-            case ToolCallPiece():
-                self._grow("", len(event.arguments))
+            case Reasoning() | ToolCallPiece():
+                self._grow("")
             case Restarted():
                 self._text.clear()
-                self._pieces = self._letters = 0
+                self._pieces = 0
                 self._tell("text", 0, self._most)
             case Done():
                 self._tell("text", self._pieces, self._most)
             case _:
                 pass
 
-    def _grow(self, text: str, unseen: int = 0) -> None:
-        self._letters += len(text) + unseen
-        if self._letters > _MOST_ANSWER:
-            raise OutputUnreadable(
-                f"The answer is longer than {_MOST_ANSWER} characters and was stopped.",
-                hint="Set max_tokens, or choose another model: this one may go round in circles.",
-            )
+    def _grow(self, text: str) -> None:
         self._text.append(text)
         self._pieces += 1
         if time.monotonic() >= self._next:

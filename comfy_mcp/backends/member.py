@@ -33,6 +33,11 @@ class Member:
     def name(self) -> str:
         return self.config.name
 
+    @property
+    def admits(self) -> bool:
+        """Whether more may be begun there, as far as the backend itself goes."""
+        return not self.leaving and self.breaker.admits(self.running)
+
     def notice(self) -> None:
         self.changed.set()
 
@@ -47,5 +52,5 @@ class Member:
             offers=self.backend.offers(names) | tags,
             slots=config.concurrency,
             running=self.running,
-            open=self.mode is Mode.ACTIVE and not self.leaving and self.breaker.admits(self.running),
+            open=self.mode is Mode.ACTIVE and self.admits,
         )

@@ -198,7 +198,7 @@ class Pool:
 
     async def make_room(self, member: Member, unload: Iterable[str]) -> None:
         """Let the others of the card go of their memory, and wait for whoever is at it already."""
-        async with self._cards.setdefault(member.config.place, anyio.Lock()):
+        async with self._cards.setdefault(member.config.place, anyio.Lock(fast_acquire=True)):
             for name in unload:
                 other = self.find(name)
                 if other is not None and other.breaker.failure is None:

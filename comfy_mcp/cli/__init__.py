@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from functools import cache
 from typing import Any
 
 import click
 
 import comfy_mcp
-from comfy_mcp.errors import BadRequest, TemplateError, WorkbenchError
+from comfy_mcp.errors import BadRequest, SettingsError, TemplateError, WorkbenchError
+from comfy_mcp.redaction import Redaction, secrets_of
 
 __all__ = ["main"]
 
@@ -26,6 +28,7 @@ _COMMANDS = {
     "jobs": "comfy_mcp.cli.jobs",
     "backends": "comfy_mcp.cli.backends",
     "serve": "comfy_mcp.cli.serve",
+    "token": "comfy_mcp.cli.token",
     "stdio": "comfy_mcp.cli.stdio",
     "engine": "comfy_mcp.cli.engine",
     "install-nodes": "comfy_mcp.cli.install_nodes",
@@ -57,3 +60,14 @@ class _Commands(click.Group):
 def main() -> None:
     """Call your own ComfyUI workflows from any chat, or from here."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Redaction(_secrets))
+
+
+@cache
+def _secrets() -> tuple[str, ...]:
+    """Read when the first line is logged: reading settings takes longer than a chat waits for `stdio`."""
+    try:
+        return secrets_of(importlib.import_module("comfy_mcp.settings").load_settings())
+    except SettingsError:
+        return ()

@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 
 @click.command("serve")
-@click.option("--host", help="Address to listen on; any but loopback needs WORKBENCH_TOKEN.")
+@click.option("--host", help="Address to listen on; any but loopback needs a token.")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one. [default: 8190]")
 def command(host: str | None, port: int | None) -> None:
     """Serve chats at /mcp and programs at /api/v1, until it is stopped."""

@@ -29,17 +29,17 @@ from comfy_mcp.errors import (
     WorkbenchError,
     WorkflowRejected,
 )
-from comfy_mcp.jobs import Asset, File, Job, JobState, Picture, Progress, Result, Run
+from comfy_mcp.jobs import FILE, GRAPH, Asset, File, Job, JobState, Output, Picture, Progress, Result, Run
 from comfy_mcp.store import JobStore, Outcome
 
-__all__ = ["Again", "Attempt", "Runner", "failed"]
+__all__ = ["JUDGED", "Again", "Attempt", "Runner", "failed"]
 
 log = logging.getLogger(__name__)
 
 _STORAGE_RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0, *(30.0,) * 18)
 """Ten minutes for a person to make room: what came out was paid for."""
 
-_JUDGED = (ExecutionFailed, InvalidParameter, OutputUnreadable, WorkflowRejected)
+JUDGED = (ExecutionFailed, InvalidParameter, OutputUnreadable, WorkflowRejected)
 """Failures that only a backend that works can tell of."""
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class Runner:
         except DatabaseUnavailable:
             raise
         except WorkbenchError as failure:
-            if isinstance(failure, _JUDGED):
+            if isinstance(failure, JUDGED):
                 member.breaker.worked()
             return failed(job, failure)
         except Exception:
@@ -145,9 +145,13 @@ class Runner:
 
     async def _kept(self, job: Job, result: Result) -> Outcome:
         """Store every file before the job is called done."""
-        assets = [await self._keep(job, index, file) for index, file in enumerate(_wanted(job, result.files))]
+        files = _wanted(job, result.files)
+        assets = [await self._keep(job, index, file) for index, file in enumerate(files)]
         notices = tuple(str(output.value) for output in result.outputs if output.kind == "notice")
         outputs = [output for output in result.outputs if output.kind != "notice"]
+        if job.template == GRAPH:
+            # Who sent the graph asks node by node for what came out.
+            outputs += [Output(file.node, FILE, asset.id) for file, asset in zip(files, assets, strict=True)]
         warnings = dict.fromkeys((*job.warnings, *notices))
         return Outcome(JobState.SUCCEEDED, assets=assets, outputs=outputs, warnings=tuple(warnings))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 from uuid import uuid4
@@ -18,14 +17,18 @@ from anyio.abc import TaskGroup
 
 from comfy_mcp.assets import Assets
 from comfy_mcp.backends import Pool
+from comfy_mcp.callers import OWN
 from comfy_mcp.dispatch.attempt import Again, Attempt, Runner, failed
+from comfy_mcp.dispatch.choosing import Choice, Choosing
+from comfy_mcp.dispatch.guests import Guests
+from comfy_mcp.dispatch.limits import Limits
+from comfy_mcp.dispatch.reception import Reception
 from comfy_mcp.errors import DatabaseUnavailable, InternalError, PoisonJob, WorkbenchError
 from comfy_mcp.jobs import Job, Progress
 from comfy_mcp.store import JobStore, Outcome, Queue, Start
 from comfy_mcp.watch import Board
-from llm_bridge.scheduling import Policy, Run, decide
 
-__all__ = ["Dispatcher", "Limits"]
+__all__ = ["Dispatcher"]
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +39,6 @@ _STOP_SECONDS = 10.0
 _GOODBYE_SECONDS = 2.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """``timeout`` seconds per attempt, ``attempts`` per job; leases are renewed every ``beat`` seconds.
-
-    A job under which ``takeovers`` dispatchers ended is taken for the cause, and set aside.
-    """
-
-    timeout: float = 1800.0
-    attempts: int = 2
-    takeovers: int = 10
-    beat: float = 5.0
 
 
 class Dispatcher:
@@ -64,9 +54,11 @@ class Dispatcher:
         self._pool = pool
         self._board = board
         self._limits = limits
-        self._policy = Policy()
         self._runner = Runner(store, assets, pool)
         self._running: dict[str, Attempt] = {}
+        self._choosing = Choosing(pool)
+        self.guests = Guests(pool, board, limits, self._hosts)
+        self._reception = Reception(store, pool, self._choosing, self.guests, running=self._running, limits=limits)
         self._stopping: set[str] = set()
         self._left: dict[str, int] = {}
 
@@ -90,6 +82,13 @@ class Dispatcher:
             with anyio.CancelScope(shield=True), anyio.move_on_after(_GOODBYE_SECONDS), suppress(DatabaseUnavailable):
                 await self._store.let_go(self._left)
             raise
+        finally:
+            self.guests.close()
+
+    def _hosts(self, attempt: str, owner: str) -> bool:
+        """Whether it runs, and this owner may ask within it: whose job it is, or who has the machine, since a node that
+        asks for everybody does so in that name."""
+        return any(each.id == attempt and owner in (OWN, each.job.owner) for each in self._running.values())
 
     async def _again_and_again(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         """What goes wrong once goes wrong for nobody's jobs."""
@@ -101,30 +100,29 @@ class Dispatcher:
                 log.exception("This is tried again in %s s.", seconds)
 
     async def _start_next(self, tasks: TaskGroup) -> bool:
-        """Start the one job that the policy wants now; False when it wants none."""
-        decided: Run | None = None
-        unserved = False
+        """Start the one job, or those guests, that the policy wants now; False when it wants none."""
+        chosen = Choice()
 
         def choose(queue: Queue) -> Start | None:
-            nonlocal decided, unserved
-            names = frozenset[str]().union(*(lane.needs for lane in queue.lanes))
-            servers = self._pool.servers(names)
-            unserved = any(not any(lane.needs <= server.offers for server in servers) for lane in queue.lanes)
-            cards = {server.name: server.card for server in servers}
-            decided = decide(queue.lanes, servers, queue.batches, queue.turns, self._policy)
-            return decided and Start(decided.lane, decided.server, cards[decided.server], decided.begins)
+            nonlocal chosen
+            chosen = self._choosing.choose(queue, waiting, kept_free)
+            return None if chosen.guest else chosen.start
 
         try:
+            if await self._reception.admit(tasks):
+                return True
+            waiting, kept_free = self.guests.waiting, self._reception.kept_free
             job = await self._store.lease(str(uuid4()), choose)
         except DatabaseUnavailable:
             log.exception("The job database refuses; trying again.")
             await anyio.sleep(_STORAGE_SECONDS)
             return False
-        if job is None or decided is None:
-            if unserved:
+        if job is None:
+            if chosen.unserved:
                 self._pool.ask_what_they_have()
-            return False
-        self._begin(Attempt(job, self._pool.find(job.backend), decided.unload), tasks)
+            return chosen.guest is not None
+        self._choosing.started(chosen)
+        self._begin(Attempt(job, self._pool.find(job.backend), chosen.unload), tasks)
         return True
 
     def _take_up(self, jobs: Iterable[Job], tasks: TaskGroup) -> None:
@@ -156,6 +154,7 @@ class Dispatcher:
         finally:
             if self._running.get(attempt.job.id) is attempt:
                 del self._running[attempt.job.id]
+            self.guests.stop_within(attempt.id)
             if attempt.member is not None:
                 self._pool.leave(attempt.member, attempt.id if ended else None)
             self._board.forget(attempt.job.id)
@@ -253,6 +252,7 @@ class Dispatcher:
     async def _heed_cancel(self, attempt: Attempt) -> None:
         """In a task of its own: a backend that hangs keeps nobody else's job running."""
         try:
+            self.guests.stop_within(attempt.id)
             with anyio.move_on_after(_STOP_SECONDS):
                 await self._stop(attempt)
         finally:

@@ -7,6 +7,7 @@ Used by assets, workbench and content.
 from comfy_mcp.images.converting import convert
 from comfy_mcp.images.fitting import Fitted, fit
 from comfy_mcp.images.limits import MADE, UPLOADED, Limits
+from comfy_mcp.images.masks import mask_in
 from comfy_mcp.images.reading import Inspection, inspect, measure, verify
 from comfy_mcp.images.sheets import contact_sheet, side_of_cell
 from comfy_mcp.images.sniffing import Kind, Media, sniff
@@ -26,6 +27,7 @@ __all__ = [
     "convert",
     "fit",
     "inspect",
+    "mask_in",
     "measure",
     "side_of_cell",
     "sniff",

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from comfy_mcp.images.decoder import run_decoder
 from comfy_mcp.images.limits import MADE
 from comfy_mcp.images.sniffing import sniff
 from comfy_mcp.images.structure import read_structure
-from comfy_mcp.images.threads import run_quick, run_slow
+from comfy_mcp.images.threads import run_quick
 
 __all__ = ["Fitted", "fit"]
 
@@ -52,9 +53,6 @@ async def fit(
     if len(data) <= max_bytes and longest <= (max_side or longest) and mime in {*_ANYWHERE, *mime_preference[:1]}:
         return Fitted(data, mime, original=True)
 
-    def shrink() -> Fitted:
-        from comfy_mcp.images.shrinking import shrunk
-
-        return Fitted(*shrunk(data, mime, max_bytes, max_side, mime_preference), original=False)
-
-    return await run_slow(shrink, pixels=structure.width * structure.height)
+    asked = {"max_bytes": max_bytes, "max_side": max_side, "preference": list(mime_preference)}
+    made = await run_decoder("fit", data, structure, mime, asked)
+    return Fitted(data if made.data is None else made.data, made.mime, original=made.data is None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from comfy_mcp.images.recordings import check_boxes
 
 __all__ = ["Structure", "read_structure"]
 
-_MOST_PARTS = 500_000
+_MOST_PARTS = 100_000
 """Chunks, segments or blocks in one file: beyond it only a file made to waste time."""
+_TURN = 256
+_MOST_SCANS = 100
+"""Passes over a JPEG, each of which takes a decoder through the whole picture; encoders write 10 or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,12 @@ def read_structure(data: bytes, mime: str) -> Structure:
     return found
 
 
-def _counted() -> Iterator[int]:
-    yield from range(_MOST_PARTS)
+def _counted(most: int = _MOST_PARTS) -> Iterator[int]:
+    for number in range(most):
+        if number % _TURN == _TURN - 1:
+            # Other threads, the event loop's above all, would wait for five milliseconds each time.
+            time.sleep(0)
+        yield number
     raise garbled("it is cut into too many parts")
 
 
@@ -68,6 +76,8 @@ def _png(data: bytes) -> Structure:
         (checksum,) = struct.unpack_from(">I", data, end)
         if zlib.crc32(view[at + 4 : end]) != checksum:
             raise garbled("a checksum does not match")
+        if kind == b"IHDR" and kinds:
+            raise garbled("it tells its size twice")
         if kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, at + 8)
         kinds.add(kind)
@@ -85,7 +95,7 @@ _JPEG_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def _jpeg(data: bytes) -> Structure:
-    at, width, height, plain = 2, 0, 0, True
+    at, width, height, scans, plain = 2, 0, 0, 0, True
     for _ in _counted():
         if data[at] != 0xFF:
             raise garbled("a marker is missing")
@@ -100,10 +110,15 @@ def _jpeg(data: bytes) -> Structure:
         if len(segment) != length - 2:
             raise cut_off()
         if marker in _JPEG_SIZES:
-            height, width = struct.unpack_from(">HH", segment, 1)
+            # Whichever a decoder takes when there are several, it is no larger.
+            high, wide = struct.unpack_from(">HH", segment, 1)
+            width, height = max(width, wide), max(height, high)
         plain = plain and (marker not in _JPEG_METADATA or _describes_colors(marker, segment))
         at += 2 + length
         if marker == 0xDA:
+            scans += 1
+            if scans > _MOST_SCANS:
+                raise garbled("it is cut into too many parts")
             found = _JPEG_NEXT_MARKER.search(data, at)
             if found is None:
                 raise cut_off()
@@ -159,19 +174,20 @@ def _webp_size(kind: bytes, data: bytes, at: int) -> tuple[int, int] | None:
 def _gif(data: bytes) -> Structure:
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at, frames, plain = 13 + _palette_bytes(flags), 0, True
+    blocks = _counted(_MOST_PARTS + len(data) // 128)
     for _ in _counted():
         introducer = data[at]
         if introducer == 0x3B:
             break
         if introducer == 0x21:
             plain = plain and data[at + 1] == 0xF9
-            at = _after_blocks(data, at + 2)
+            at = _after_blocks(data, at + 2, blocks)
         elif introducer == 0x2C:
             left, top, across, down, flags = struct.unpack_from("<HHHHB", data, at + 1)
             # A frame may reach beyond the screen, and decoders then grow the picture.
             width, height = max(width, left + across), max(height, top + down)
             frames += 1
-            at = _after_blocks(data, at + 11 + _palette_bytes(flags))
+            at = _after_blocks(data, at + 11 + _palette_bytes(flags), blocks)
         else:
             raise garbled("a block of an unknown kind is inside")
     if not frames:
@@ -183,8 +199,9 @@ def _palette_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _after_blocks(data: bytes, at: int) -> int:
-    for _ in _counted():
+def _after_blocks(data: bytes, at: int, blocks: Iterator[int]) -> int:
+    """``blocks`` counts those of the whole file: each but the last of a frame has 255 bytes when nobody wastes time."""
+    for _ in blocks:
         length = data[at]
         at += 1 + length
         if not length:

@@ -1,4 +1,4 @@
-"""Runs work on pictures off the event loop, and bounds how many do so at once.
+"""Runs work on pictures off the event loop, and bounds how much of it there is at once, in threads or elsewhere.
 
 Owns two lanes: a quick one for checks, which never wait behind a decoder, and a slow one for decoding and encoding.
 Used inside images.
@@ -6,14 +6,15 @@ Used inside images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
-__all__ = ["run_quick", "run_slow"]
+__all__ = ["run_quick", "run_slow", "slow_lane"]
 
 T = TypeVar("T")
 
@@ -41,10 +42,15 @@ async def run_quick(work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work, limiter=quick)
 
 
+@asynccontextmanager
+async def slow_lane(pixels: int) -> AsyncGenerator[None]:
+    """A place among those that decode, for who decodes ``pixels`` somewhere else."""
+    _, slow, large = _get_lanes()
+    async with large if pixels >= _LARGE_PIXELS else nullcontext(), slow:
+        yield
+
+
 async def run_slow(work: Callable[[], T], *, pixels: int) -> T:
     """Run something that decodes ``pixels``."""
-    _, slow, large = _get_lanes()
-    if pixels < _LARGE_PIXELS:
-        return await anyio.to_thread.run_sync(work, limiter=slow)
-    async with large:
-        return await anyio.to_thread.run_sync(work, limiter=slow)
+    async with slow_lane(pixels):
+        return await anyio.to_thread.run_sync(work, limiter=CapacityLimiter(1))

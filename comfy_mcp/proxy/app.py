@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import comfy_mcp
 from comfy_mcp.callers import EVERYTHING, Principal, Right
-from comfy_mcp.errors import SettingsError
 from comfy_mcp.proxy import a1111, api, comfyui, openai
 from comfy_mcp.proxy.failures import translate_failures
 from comfy_mcp.proxy.guard import Guard, Rules
@@ -36,6 +35,7 @@ __all__ = ["create_app"]
 _WORDINGS = {
     "/v1/": openai.openai_failure,
     "/sdapi/": a1111.a1111_failure,
+    "//sdapi/": a1111.a1111_failure,
     "/comfyui/": comfyui.comfyui_failure,
 }
 
@@ -44,15 +44,9 @@ def create_app(workbench: Workbench) -> ASGIApp:
     """The guarded application. The workbench must stay open as long as the application runs.
 
     Raises:
-        SettingsError: it would listen beyond this machine without a token.
         StorageUnavailable: the key that signs links cannot be read or made.
     """
     settings = workbench.settings
-    if not is_loopback(settings.host) and settings.token is None:
-        raise SettingsError(
-            f"Listening on {settings.host} needs a token.",
-            hint="Set WORKBENCH_TOKEN to at least 16 characters, or listen on 127.0.0.1.",
-        )
     signer = Signer.from_folder(settings.data)
     links = Links(settings, signer)
     tools = toolbox(workbench)
@@ -88,12 +82,12 @@ def create_app(workbench: Workbench) -> ASGIApp:
     app.include_router(openai.router(workbench, makers["openai"], links))
     if settings.comfyui_routes:
         app.include_router(comfyui.router(workbench))
-    app.add_api_route("/healthz", _health(workbench), methods=["GET"], include_in_schema=False)
+    app.add_api_route("/healthz", _health(workbench), methods=["GET", "HEAD"], include_in_schema=False)
     for path in ("/mcp", "/mcp/"):
         # Both, and without a redirect: some chats refuse to follow one to a private address.
         app.router.routes.append(Route(path, _Endpoint(mcp), include_in_schema=False))
-    translate_failures(app, _WORDINGS)
-    return Guard(app, _rules(settings), links.is_signed)
+    translate_failures(app, _WORDINGS, {"/v1/": openai.OPENAI_STATUSES})
+    return Guard(app, _rules(settings), links.is_signed, workbench.tokens)
 
 
 class _Endpoint:
@@ -114,11 +108,13 @@ def _rules(settings: Settings) -> Rules:
         hosts.add(settings.public_url.split("://", 1)[1].split("/", 1)[0].lower())
     return Rules(
         token=settings.token.get_secret_value() if settings.token else None,
+        exposed=not is_loopback(settings.host),
         hosts=frozenset(hosts),
         origins=frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins),
         max_body=settings.max_body,
         max_header=settings.max_header,
         receive_timeout=settings.receive_timeout,
+        rate=settings.rate,
         owner=Principal(rights=EVERYTHING if settings.forwarded_users else EVERYTHING - {Right.USERS}),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from comfy_mcp.errors import ErrorRecord, InternalError, Overloaded, WorkbenchError
@@ -32,18 +32,28 @@ def failure_body(record: ErrorRecord, status: int) -> dict[str, Any]:
     return {"error": {"code": record.code, "message": record.message, "hint": record.hint, "details": record.details}}
 
 
-def translate_failures(app: FastAPI, wordings: Mapping[str, Wording]) -> None:
-    """Answer every failure in JSON; under the paths that begin with a key of ``wordings`` in those words."""
+def translate_failures(
+    app: FastAPI, wordings: Mapping[str, Wording], statuses: Mapping[str, Mapping[int, int]] | None = None
+) -> None:
+    """Answer every failure in JSON; under the paths that begin with a key of ``wordings`` in those words.
+
+    ``statuses`` are, by the same keys, what is answered in the place of a status that the clients there do not expect.
+    """
 
     def told(request: Request, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None) -> Response:
         path = request.url.path
         word = next((word for start, word in wordings.items() if path.startswith(start)), failure_body)
+        others = (others.get(status) for start, others in (statuses or {}).items() if path.startswith(start))
+        status = next(others, None) or status
         return JSONResponse(word(record, status), status, headers)
 
     async def ours(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, WorkbenchError)
         busy = isinstance(failure, Overloaded) or failure.status == 503
-        headers = {"Retry-After": str(failure.details.get("retry_after", _RETRY_SECONDS))} if busy else None
+        # OpenAI's clients ask again of themselves whatever ends with 500 or more: also for what a person has cancelled.
+        headers = {"X-Should-Retry": "false"} if failure.status >= 500 else None
+        if busy:
+            headers = {"Retry-After": str(failure.details.get("retry_after", _RETRY_SECONDS))}
         return told(request, failure.record, failure.status, headers)
 
     async def theirs(request: Request, failure: Exception) -> Response:
@@ -56,6 +66,10 @@ def translate_failures(app: FastAPI, wordings: Mapping[str, Wording]) -> None:
         where = ".".join(str(part) for part in first["loc"])
         return told(request, ErrorRecord("bad_request", f"{where}: {first['msg']}."), 422)
 
+    async def gone(request: Request, failure: Exception) -> Response:
+        # Nobody reads it; the number is what proxies note for a client that hung up.
+        return Response(status_code=499)
+
     async def defect(request: Request, failure: Exception) -> Response:
         log.error("A request hit a defect.", exc_info=failure)
         return told(request, InternalError().record, 500)
@@ -63,4 +77,5 @@ def translate_failures(app: FastAPI, wordings: Mapping[str, Wording]) -> None:
     app.add_exception_handler(WorkbenchError, ours)
     app.add_exception_handler(HTTPException, theirs)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, defect)

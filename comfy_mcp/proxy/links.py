@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -11,10 +12,12 @@ from comfy_mcp.jobs import Asset
 from comfy_mcp.settings import Settings
 from comfy_mcp.signing import Signer
 
-__all__ = ["Links"]
+__all__ = ["LINK", "Links"]
 
 _PURPOSE = "asset-link"
 _PATH = "/api/v1/assets/"
+LINK = re.compile(_PATH + r"([A-Za-z0-9_-]{1,64})")
+"""The path of a picture, with its id."""
 
 
 class Links:

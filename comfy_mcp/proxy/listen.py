@@ -8,15 +8,21 @@ from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import uvicorn
+from starlette.types import ASGIApp
 
 from comfy_mcp.errors import SettingsError
 from comfy_mcp.proxy.app import create_app
+from comfy_mcp.proxy.guard import protocol_within
+from comfy_mcp.redaction import redacting, secrets_of
+from comfy_mcp.settings import Settings, is_loopback
 from comfy_mcp.tasks import background
 from comfy_mcp.workbench import Workbench
 
 __all__ = ["listening"]
 
 _SHUTDOWN_SECONDS = 3
+_MOST_MESSAGE = 2**20
+_PING_SECONDS = 20.0
 
 
 class _Server(uvicorn.Server):
@@ -52,18 +58,9 @@ async def listening(workbench: Workbench) -> AsyncGenerator[str]:
         StorageUnavailable: the key that signs links cannot be read or made.
     """
     settings = workbench.settings
-    config = uvicorn.Config(
-        create_app(workbench),
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        h11_max_incomplete_event_size=settings.max_header * 2,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
-    with _bound(settings.host, settings.port) as listener:
+    await _refuse_openness(workbench)
+    config = _config(create_app(workbench), settings)
+    with redacting(lambda: secrets_of(workbench.settings)), _bound(settings.host, settings.port) as listener:
         server = _Server(config)
         async with background() as tasks:
             tasks.start_soon(server.run_on, listener)
@@ -77,6 +74,38 @@ async def listening(workbench: Workbench) -> AsyncGenerator[str]:
                 # What is being answered gets its last seconds before the tasks are cancelled.
                 with anyio.move_on_after(_SHUTDOWN_SECONDS + 1, shield=True):
                     await server.down.wait()
+
+
+async def _refuse_openness(workbench: Workbench) -> None:
+    """Raises SettingsError when others could reach us and none of them would be asked who they are."""
+    settings = workbench.settings
+    if not (is_loopback(settings.host) or settings.token is not None or await workbench.tokens.exist()):
+        raise SettingsError(
+            f"Listening on {settings.host} needs a token.",
+            hint="Make one with comfy-workbench token add NAME, or set WORKBENCH_TOKEN to at least 16 characters, "
+            "or listen on 127.0.0.1.",
+        )
+
+
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        http=protocol_within(settings.receive_timeout),
+        h11_max_incomplete_event_size=settings.max_header * 2,
+        ws="websockets-sansio",
+        ws_max_size=_MOST_MESSAGE,
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PING_SECONDS,
+        # What we send in sockets is pictures and short words, and what comes in may be no bomb.
+        ws_per_message_deflate=False,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
 
 
 def _bound(host: str, port: int) -> socket.socket:

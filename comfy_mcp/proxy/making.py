@@ -1,13 +1,15 @@
 """Jobs for clients that wait for them: submit, follow to the end, and give up what nobody waits for any more.
 
 Owns what a hang-up and a retry mean. A client that comes back within a few seconds with the same request gets the job
-that it left, and so does one that says that it retries; whoever else asks the same gets a job of their own.
+that it left, and so does one that says that it retries, or that it is once and for all the same (Idempotency-Key);
+whoever else asks the same gets a job of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,12 +19,14 @@ import anyio
 from anyio.abc import TaskGroup
 from starlette.requests import ClientDisconnect, Request
 
-from comfy_mcp.errors import ErrorRecord, InternalError, failure_of
+from comfy_mcp.errors import ErrorRecord, InternalError, WorkbenchError, failure_of
 from comfy_mcp.jobs import Job, JobRequest, JobState
 from comfy_mcp.tasks import background
 from comfy_mcp.workbench import Workbench
 
 __all__ = ["Maker", "only_known", "succeeded", "until_gone"]
+
+log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 5.0
 _RETRY = "x-stainless-retry-count"
@@ -30,11 +34,19 @@ _RETRY = "x-stainless-retry-count"
 
 
 @dataclass(slots=True)
-class _Shared:
-    """Jobs that ``waiting`` clients wait for now."""
+class _Group:
+    """The jobs of one request. ``waiting`` clients wait for them now; ``left`` counts those that did before.
 
+    ``served`` once all succeeded and somebody waited for it. ``kept`` go on when nobody waits.
+    """
+
+    mark: str
     jobs: tuple[str, ...]
+    owner: str
+    kept: bool
     waiting: int = 0
+    left: int = 0
+    served: bool = False
 
 
 class Maker:
@@ -42,8 +54,8 @@ class Maker:
 
     def __init__(self, workbench: Workbench) -> None:
         self._workbench = workbench
-        self._shared: dict[str, _Shared] = {}
-        self._owners: dict[str, str] = {}
+        self._latest: dict[str, tuple[str, ...]] = {}
+        self._groups: dict[tuple[str, ...], _Group] = {}
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -53,30 +65,32 @@ class Maker:
             yield
 
     def waited_for(self, owner: str) -> list[str]:
-        """The jobs of this owner that clients of this front door wait for, oldest first."""
-        return [job for job, whose in self._owners.items() if whose == owner]
+        """The jobs of this owner that clients of this front door wait for, oldest first; also those that a client left
+        a moment ago."""
+        groups = self._groups.items()
+        return [job for jobs, group in groups if group.owner == owner and not group.served for job in jobs]
 
     @asynccontextmanager
     async def jobs(self, asked: Sequence[JobRequest], request: Request) -> AsyncGenerator[list[Job]]:
         """Submit these requests together; who leaves the block before the jobs ended has given them up.
 
-        Raises as `Workbench.submit`.
+        Who sends an Idempotency-Key will ask again with it: their jobs go on. Raises as `Workbench.submit`.
         """
-        key = request.headers.get("idempotency-key")
+        key, owner = request.headers.get("idempotency-key"), asked[0].owner
         mark = _fingerprint(asked, request.url.path, key)
-        shared = self._shared.get(mark)
-        retried = request.headers.get(_RETRY, "0").strip() not in ("", "0")
-        if shared is None or (shared.waiting and not retried):
-            shared = _Shared(tuple([job.id for job in await self._submitted(asked, key)]))
-            self._shared[mark] = shared
-            self._owners |= dict.fromkeys(shared.jobs, asked[0].owner)
-        shared.waiting += 1
+        jobs = self._joined(mark, again=key is not None or _retries(request))
+        if jobs is None:
+            jobs = await self._submitted(asked, key)
+            self._latest[mark] = jobs
+        group = self._groups.setdefault(jobs, _Group(mark, jobs, owner, kept=key is not None))
+        group.waiting += 1
         try:
-            yield [await self._workbench.job(job, asked[0].owner) for job in shared.jobs]
+            yield [await self._workbench.job(job, owner) for job in jobs]
         finally:
-            shared.waiting -= 1
-            if not shared.waiting and self._tasks is not None:
-                self._tasks.start_soon(self._left, mark, shared)
+            group.waiting -= 1
+            group.left += 1
+            if not group.waiting and self._tasks is not None:
+                self._tasks.start_soon(self._left, group, group.left)
 
     async def make(
         self,
@@ -101,24 +115,56 @@ class Maker:
                     await on_change(job)
         return succeeded(job)
 
-    async def _submitted(self, asked: Sequence[JobRequest], key: str | None) -> list[Job]:
-        keys = [None if key is None else key if number == 0 else f"{key}-{number}" for number in range(len(asked))]
-        return [await self._workbench.submit(each, once) for each, once in zip(asked, keys, strict=True)]
+    def _joined(self, mark: str, *, again: bool) -> tuple[str, ...] | None:
+        """The jobs of an earlier request that this one is, or may be, the same as."""
+        jobs = self._latest.get(mark)
+        group = self._groups.get(jobs) if jobs is not None else None
+        if group is None:
+            return None
+        return jobs if again or not (group.waiting or group.served) else None
 
-    async def _left(self, mark: str, shared: _Shared) -> None:
-        """Nobody waits: give the client time to come back, then give the jobs up."""
-        found = [await self._workbench.job(job) for job in shared.jobs]
-        if not all(job.state.terminal for job in found):
+    async def _submitted(self, asked: Sequence[JobRequest], key: str | None) -> tuple[str, ...]:
+        """All of them or none: of those before one that is refused, none is left."""
+        made: list[str] = []
+        try:
+            for number, each in enumerate(asked):
+                once = key if key is None or number == 0 else f"{key}-{number}"
+                made.append((await self._workbench.submit(each, once)).id)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._given_up(made)
+            raise
+        return tuple(made)
+
+    async def _left(self, group: _Group, left: int) -> None:
+        """Nobody waits: give the client time to come back, then forget the jobs, and give up those that still run."""
+        if not await self._failed(group):
             await anyio.sleep(_GRACE_SECONDS)
-            if shared.waiting:
-                return
-        if self._shared.get(mark) is shared:
-            del self._shared[mark]
-        for job in found:
-            self._owners.pop(job.id, None)
-            if self._workbench.drops_abandoned:
+        if group.waiting or group.left != left:
+            return
+        del self._groups[group.jobs]
+        if self._latest.get(group.mark) == group.jobs:
+            del self._latest[group.mark]
+        if not (group.kept or group.served) and self._workbench.drops_abandoned:
+            await self._given_up(group.jobs)
+
+    async def _failed(self, group: _Group) -> bool:
+        """Whether asking again must make it anew. When all succeeded, notes that only a retry gets those."""
+        try:
+            states = {(await self._workbench.job(job)).state for job in group.jobs}
+        except WorkbenchError:
+            log.warning("What became of jobs cannot be looked up.", exc_info=True)
+            return False
+        group.served = states == {JobState.SUCCEEDED}
+        return any(state.terminal and state is not JobState.SUCCEEDED for state in states)
+
+    async def _given_up(self, jobs: Sequence[str]) -> None:
+        for job in jobs:
+            try:
                 # One that has ended stays as it is.
-                await self._workbench.cancel(job.id)
+                await self._workbench.cancel(job)
+            except WorkbenchError:
+                log.warning("A job that nobody waits for could not be cancelled.", exc_info=True)
 
 
 def succeeded(job: Job) -> Job:
@@ -154,8 +200,15 @@ def only_known(workbench: Workbench, template: str, values: dict[str, Any]) -> d
     return {name: value for name, value in values.items() if name in known and value is not None}
 
 
+def _retries(request: Request) -> bool:
+    return request.headers.get(_RETRY, "0").strip() not in ("", "0")
+
+
 def _fingerprint(asked: Sequence[JobRequest], path: str, key: str | None) -> str:
     told = [replace(each, values={}, standing={}, free=frozenset(), asked=None) for each in asked]
-    values = [[dict(each.values), dict(each.standing), sorted(each.free)] for each in asked]
+    values = [
+        [dict(each.values if each.asked is None else each.asked), dict(each.standing), sorted(each.free)]
+        for each in asked
+    ]
     text = json.dumps([path, key, repr(told), values], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -27,6 +27,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from comfy_mcp.callers import principal_of
 from comfy_mcp.server.one_answer import fold
 from comfy_mcp.signing import Signer
 from comfy_mcp.tasks import background
@@ -45,6 +46,7 @@ _MOST_CAPABILITIES = 1_024
 @dataclass(slots=True)
 class _Session:
     transport: StreamableHTTPServerTransport
+    principal: str
     busy: int = 0
 
 
@@ -85,7 +87,7 @@ class Sessions:
         app, session = self._stateless.handle_request, None
         version = headers.get("mcp-protocol-version")
         if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
-            session = await self._session(scope["method"], headers, message)
+            session = await self._session(scope["method"], headers, message, principal_of(scope).name)
             if isinstance(session, JSONResponse):
                 await session(scope, receive, send)
                 return
@@ -112,27 +114,32 @@ class Sessions:
 
         return serve
 
-    async def _session(self, method: str, headers: Headers, message: Mapping[str, Any]) -> _Session | JSONResponse:
-        """The session a request belongs to: in memory, taken up again, or new; or the refusal."""
+    async def _session(
+        self, method: str, headers: Headers, message: Mapping[str, Any], principal: str
+    ) -> _Session | JSONResponse:
+        """The session a request belongs to: in memory, taken up again, or new; or the refusal.
+
+        To all but the ``principal`` who opened it there is no such session.
+        """
         name = headers.get("mcp-session-id")
         async with self._opening:
             if name is None:
                 if message.get("method") != "initialize":
                     return _refusal(400, "The session id is missing: send initialize first.")
-                return await self._open(self._mint(message.get("params")))
-            if name in self._sessions:
+                return await self._open(self._mint(message.get("params"), principal), principal)
+            if (known := self._sessions.get(name)) is not None and known.principal == principal:
                 self._sessions.move_to_end(name)
-                return self._sessions[name]
-            client = None if name in self._ended else self._signer.read(_PURPOSE, name)
-            if not isinstance(client, dict):
+                return known
+            client = None if known is not None or name in self._ended else self._signer.read(_PURPOSE, name)
+            if not isinstance(client, dict) or cast(dict[str, Any], client).get("principal") != principal:
                 return _refusal(404, "Session not found")
-            session = await self._open(name)
+            session = await self._open(name, principal)
             if method != "DELETE":
                 await _greet(session.transport, cast(dict[str, Any], client))
             return session
 
-    def _mint(self, params: object) -> str:
-        """A session id that holds what the client said of itself."""
+    def _mint(self, params: object, principal: str) -> str:
+        """A session id that holds whose it is, and what the client said of itself."""
         told = cast(dict[str, Any], params) if isinstance(params, dict) else {}
         info = told.get("clientInfo")
         info = cast(dict[str, Any], info) if isinstance(info, dict) else {}
@@ -144,17 +151,18 @@ class Sessions:
             "name": str(info.get("name", ""))[:64],
             "client": str(info.get("version", ""))[:32],
             "capabilities": capabilities or {},
+            "principal": principal,
             "nonce": secrets.token_urlsafe(16),
         }
         return self._signer.sign(_PURPOSE, client)
 
-    async def _open(self, name: str) -> _Session:
+    async def _open(self, name: str, principal: str) -> _Session:
         assert self._tasks is not None, "run() is not entered"
         while len(self._sessions) >= _MOST_SESSIONS and (idle := self._idlest()) is not None:
             transport = self._sessions[idle].transport
             self._forget(idle)
             await transport.terminate()
-        session = _Session(StreamableHTTPServerTransport(name, idle_timeout=_IDLE_SECONDS))
+        session = _Session(StreamableHTTPServerTransport(name, idle_timeout=_IDLE_SECONDS), principal)
         self._sessions[name] = session
         await self._tasks.start(self._serve, name, session.transport)
         return session

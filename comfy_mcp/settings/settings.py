@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     receive_timeout: float = Field(30.0, gt=0, description="A request must have arrived whole within this time.")
     max_connections: int = Field(512, ge=8, description="Connections at a time; more are refused with 503.")
     rate: int = Field(
-        1200,
+        6000,
         ge=0,
         description="Requests a minute of one token, or of all who need none; more get 429. 0 for any number.",
     )

@@ -5,6 +5,7 @@ Owns their keys and ranges; `settings` reads them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -59,6 +60,11 @@ class FrontEndSettings(BaseModel):
     preset: Annotated[str | None, Field(max_length=64)] = None
     call_sets: frozenset[str] = frozenset()
 
+    def over(self, standing: Mapping[str, str]) -> dict[str, str]:
+        """What a caller sends with every call, with the ``preset`` where they name none. Who has none of that name is
+        served by their default one."""
+        return {"preset": self.preset, **standing} if self.preset else dict(standing)
+
 
 class LLMServerSettings(BaseModel):
     """One `[[llm_servers]]` table. ``kind`` is found out when it is left out; ``key_env`` names the variable of a key.
@@ -73,7 +79,7 @@ class LLMServerSettings(BaseModel):
     url: AnyHttpUrl
     kind: str | None = None
     key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
-    concurrency: int = Field(1, ge=1, le=64)
+    concurrency: int = Field(1, ge=1, le=256)
     max_loaded: int = Field(1, ge=0, le=64)
     card: str = Field("", max_length=64)
     cost: float = Field(0.0, ge=0, le=1e12)

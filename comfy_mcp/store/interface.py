@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -39,12 +39,13 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """``jobs`` may wait in all and ``per_owner`` of one owner; a running job without a heartbeat for ``lease`` seconds
-    is anybody's."""
+    """``jobs`` may wait in all and ``per_owner`` of one owner, or as many as ``owners`` says of them; a running job
+    without a heartbeat for ``lease`` seconds is anybody's."""
 
     jobs: int = 1000
     per_owner: int = 1000
     lease: float = 15.0
+    owners: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +90,27 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What the scheduling policy decides on. ``batches`` are by card, ``turns`` by owner."""
+    """What the scheduling policy decides on. ``batches`` are by card, ``turns`` by owner; ``newest`` is the last place
+    in the order of arrival that a job was given."""
 
     lanes: Sequence[Lane]
     batches: Mapping[str, Batch]
     turns: Mapping[str, int]
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The decision: the oldest job of ``lane`` starts on ``backend`` of ``card``; ``begins`` starts a batch there."""
+    """The decision: the oldest job of ``lane`` starts on ``backend`` of ``card``; ``begins`` starts a batch there.
+
+    ``served`` are the owners who had a turn, one after the other, with something that is not stored.
+    """
 
     lane: int
     backend: str
     card: str
     begins: bool = False
+    served: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +196,14 @@ class JobStore(Protocol):
 
         ``choose`` is pure and may be asked more than once. ``attempt`` is the ComfyUI prompt_id.
         """
+        ...
+
+    async def queue(self) -> Queue:
+        """What waits now, and what the cards are at."""
+        ...
+
+    async def begin_batch(self, start: Start, model: str) -> None:
+        """A card begins a batch of ``model`` with something that is not stored."""
         ...
 
     async def heartbeat(self, held: Mapping[str, int]) -> frozenset[str]:

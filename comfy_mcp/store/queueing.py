@@ -19,6 +19,7 @@ from llm_bridge.scheduling import Batch, Lane
 
 __all__ = [
     "adopt",
+    "begin_batch",
     "end",
     "expire",
     "heartbeat",
@@ -85,7 +86,8 @@ def queue(db: sqlite3.Connection, now: float) -> Queue:
         for row in db.execute("SELECT * FROM batch")
     }
     turns = {row["owner"]: row["turn"] for row in db.execute("SELECT * FROM turn")}
-    return Queue(lanes, batches, turns)
+    newest = db.execute("SELECT coalesce(max(seq), 0) FROM job").fetchone()[0]
+    return Queue(lanes, batches, turns, newest)
 
 
 def lease(db: sqlite3.Connection, attempt: str, choose: Choose, now: float) -> str | None:
@@ -101,21 +103,22 @@ def lease(db: sqlite3.Connection, attempt: str, choose: Choose, now: float) -> s
         " (SELECT min(seq) FROM job WHERE state = 'queued' AND lane = ?) RETURNING id",
         (attempt, start.backend, now, now, time.time(), start.lane),
     ).fetchone()
-    db.execute(
+    db.executemany(
         "INSERT INTO turn (owner, turn) SELECT ?, coalesce(max(turn), 0) + 1 FROM turn WHERE true"
         " ON CONFLICT (owner) DO UPDATE SET turn = excluded.turn",
-        (lane.owner,),
+        [(owner,) for owner in (*start.served, lane.owner)],
     )
     if start.begins:
-        _begin_batch(db, start, lane, waiting, now)
+        before = waiting.batches.get(start.card)
+        # A job that needs no model leaves the one that its server holds.
+        held = before.model if before is not None and before.server == start.backend else ""
+        begin_batch(db, start, lane.model or held, now)
     job: str = row["id"]
     return job
 
 
-def _begin_batch(db: sqlite3.Connection, start: Start, lane: Lane, waiting: Queue, now: float) -> None:
-    before = waiting.batches.get(start.card)
-    # A job that needs no model leaves the one that its server holds.
-    model = lane.model or (before.model if before is not None and before.server == start.backend else "")
+def begin_batch(db: sqlite3.Connection, start: Start, model: str, now: float) -> None:
+    """A card is at ``model`` from now on, for all that waits."""
     db.execute(
         "INSERT OR REPLACE INTO batch (card, server, model, gate, began)"
         " VALUES (?, ?, ?, (SELECT coalesce(max(seq), 0) FROM job), ?)",

@@ -16,7 +16,18 @@ from comfy_mcp.jobs import Asset, Job, Progress
 from comfy_mcp.store import queueing, rows
 from comfy_mcp.store.clock import Clock, boot, uptime
 from comfy_mcp.store.database import Database
-from comfy_mcp.store.interface import Choose, Idempotency, Line, Mode, NewJob, Outcome, QueueLimits, Record
+from comfy_mcp.store.interface import (
+    Choose,
+    Idempotency,
+    Line,
+    Mode,
+    NewJob,
+    Outcome,
+    Queue,
+    QueueLimits,
+    Record,
+    Start,
+)
 
 __all__ = ["SqliteStore"]
 
@@ -84,10 +95,10 @@ class SqliteStore:
     def _refuse_too_many(self, db: sqlite3.Connection, owner: str) -> None:
         count = "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued'"
         waiting = db.execute(f"{count} LIMIT ?)", (self.limits.jobs,)).fetchone()[0]
-        own = waiting
-        if waiting >= self.limits.per_owner:
-            own = db.execute(f"{count} AND owner = ? LIMIT ?)", (owner, self.limits.per_owner)).fetchone()[0]
-        if waiting >= self.limits.jobs or own >= self.limits.per_owner:
+        own, most = waiting, self.limits.owners.get(owner, self.limits.per_owner)
+        if waiting >= most:
+            own = db.execute(f"{count} AND owner = ? LIMIT ?)", (owner, most)).fetchone()[0]
+        if waiting >= self.limits.jobs or own >= most:
             seconds = max(1, round(queueing.seconds_to_go(db)))
             raise Overloaded(
                 f"{max(waiting, own)} jobs are waiting, and no more are taken.",
@@ -175,6 +186,12 @@ class SqliteStore:
             return not waiting.lanes or choose(waiting) is None
 
         return await self._database.write_unless(nothing_to_start, take)
+
+    async def queue(self) -> Queue:
+        return await self._database.read(lambda db: queueing.queue(db, self._clock()))
+
+    async def begin_batch(self, start: Start, model: str) -> None:
+        await self._database.write(lambda db: queueing.begin_batch(db, start, model, self._clock()))
 
     async def heartbeat(self, held: Mapping[str, int]) -> frozenset[str]:
         return await self._database.write(lambda db: queueing.heartbeat(db, held, self._clock()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, cast
 
@@ -31,8 +31,9 @@ from comfy_mcp.tasks import to_the_end
 from comfy_mcp.texts import CHAT, bound_chat, failure_of, images_of, needs_of_chat, reply_of
 from comfy_mcp.workbench.binding import check_schedule, own_pictures
 from comfy_mcp.workbench.chat_values import CHAT_PICTURES, CHAT_TAKES, chat_values, refuse_what_pictures_have
+from comfy_mcp.workbench.followed import Told
 from comfy_mcp.workbench.settling import Laid, settled
-from llm_bridge.chat import ChatRequest, Event, Loading, Prompting, Reply, Restarted, Text, Waiting
+from llm_bridge.chat import ChatRequest, Event, Reply
 from llm_bridge.errors import BadInput, BridgeError, ContextExceeded, ServerError
 from llm_bridge.messages import Image
 from llm_bridge.providers import Model
@@ -43,7 +44,7 @@ from llm_bridge.tokens import Learned
 if TYPE_CHECKING:
     from comfy_mcp.workbench.workbench import Workbench
 
-__all__ = ["Chats"]
+__all__ = ["Chats", "Checked"]
 
 _MOST_LETTERS = 2_000_000
 _MOST_IMAGES = 64
@@ -53,6 +54,19 @@ _LOOKS_A_SECOND = 50
 _MOST_ASSETS = 256
 _BEHIND = -1
 """Priority of what is asked by the hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A chat that can be asked: its ``model``, on which ``server`` as things are, and what a server must offer.
+
+    ``because`` says why, when the choice was left to us.
+    """
+
+    model: str
+    server: str
+    needs: frozenset[str]
+    because: str
 
 
 class Chats:
@@ -127,11 +141,6 @@ class Chats:
 
     async def _made(self, told: Laid, request: JobRequest, key: str | None) -> Job:
         values = chat_values(told.values)
-        if values.schema_ is not None:
-            try:
-                await verify(values.schema_)
-            except BridgeError as failure:
-                raise InvalidParameter("schema", failure.message, hint=failure.hint) from None
         images: tuple[Image, ...] = ()
         if values.image:
             asset = await self._workbench.asset(values.image, request.owner)
@@ -183,7 +192,7 @@ class Chats:
         self._asking += 1
         try:
             job = await self._begun(key, asked, JobRequest(CHAT, owner=owner, priority=_BEHIND))
-            told = _Told(on_event)
+            told = Told(on_event)
             # Hundreds that ask at once look as often as a few.
             often = max(_LOOK_SECONDS, self._asking / _LOOKS_A_SECOND)
             async with aclosing(self._workbench.follow(job.id, owner, every=often)) as changes:
@@ -223,25 +232,35 @@ class Chats:
         members = self._workbench.pool.members
         return [member for member in members if isinstance(member.backend, LLMBackend) and not member.leaving]
 
-    async def _accepted(self, asked: ChatRequest, schedule: JobRequest, digests: Sequence[str]) -> NewJob:
+    async def checked(self, asked: ChatRequest, schedule: JobRequest) -> Checked:
+        """Who is asked. Raises InvalidParameter, TooLarge and BackendUnavailable as `submit`."""
         _check(asked)
         check_schedule(schedule, self._workbench.pool)
+        if asked.schema is not None:
+            try:
+                await verify(asked.schema)
+            except BridgeError as failure:
+                raise InvalidParameter("schema", failure.message, hint=failure.hint) from None
         choice = await self._chosen(asked)
-        images = zip(images_of(asked), digests, strict=True)
-        stored = [await self._stored(image, digest, schedule.owner) for image, digest in images]
-        bound = bound_chat(replace(asked, model=choice.model), stored)
         auto = asked.model.partition(":")[0] == "auto"
         # One that was named without a server may run wherever it is.
         server = None if asked.model == choice.model else choice.server
+        needs = needs_of_chat(choice.model, server) | {f"tag:{tag}" for tag in schedule.tags}
+        return Checked(choice.model, choice.server, needs, choice.because if auto else "")
+
+    async def _accepted(self, asked: ChatRequest, schedule: JobRequest, digests: Sequence[str]) -> NewJob:
+        checked = await self.checked(asked, schedule)
+        images = zip(images_of(asked), digests, strict=True)
+        stored = [await self._stored(image, digest, schedule.owner) for image, digest in images]
         return NewJob(
             owner=schedule.owner,
             template=CHAT,
             style=None,
-            bound=bound,
-            warnings=(choice.because,) if auto else (),
+            bound=bound_chat(replace(asked, model=checked.model), stored),
+            warnings=(checked.because,) if checked.because else (),
             priority=schedule.priority,
-            model=choice.model,
-            needs=needs_of_chat(choice.model, server) | {f"tag:{tag}" for tag in schedule.tags},
+            model=checked.model,
+            needs=checked.needs,
             expires_in=schedule.expires_in or self._workbench.settings.queue_expiry,
         )
 
@@ -272,35 +291,6 @@ class Chats:
             raise TooLarge(failure.message, hint=failure.hint, **failure.details) from None
         except BridgeError as failure:
             raise InvalidParameter(parameter, failure.message, hint=failure.hint) from None
-
-
-class _Told:
-    """The changes of a job as the events of a chat."""
-
-    def __init__(self, on_event: Callable[[Event], object]) -> None:
-        self._on_event, self._text = on_event, ""
-        self._last: Event | None = None
-
-    def see(self, job: Job) -> None:
-        progress = job.progress
-        if job.state is JobState.QUEUED and job.place is not None:
-            self._tell(Waiting(job.place.position))
-        elif progress.node == "loading":
-            self._tell(Loading(job.model))
-        elif progress.node == "prompt":
-            self._tell(Prompting(progress.value, progress.maximum or None))
-        elif progress.text and progress.text != self._text:
-            if not progress.text.startswith(self._text):
-                # It was asked again, or so much is there that only its end is told.
-                self._tell(Restarted("The answer begins anew."))
-                self._text = ""
-            self._tell(Text(progress.text[len(self._text) :]))
-            self._text = progress.text
-
-    def _tell(self, event: Event) -> None:
-        if event != self._last:
-            self._last = event
-            self._on_event(event)
 
 
 def _check(asked: ChatRequest) -> None:

@@ -32,10 +32,13 @@ from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
 from comfy_mcp.workbench.chat_values import CHAT_PICTURES, described_chat
 from comfy_mcp.workbench.chats import Chats
 from comfy_mcp.workbench.comparisons import Comparisons
+from comfy_mcp.workbench.graphs import Graphs
 from comfy_mcp.workbench.places import Places
 from comfy_mcp.workbench.presets import Presets
 from comfy_mcp.workbench.service import backends_of, elected, opener, watch_settings
+from comfy_mcp.workbench.streams import Streams
 from comfy_mcp.workbench.sweeps import Sweeps
+from comfy_mcp.workbench.tokens import Tokens
 from comfy_mcp.workflows import Catalogue, ObjectInfo, describe, shipped_folder
 
 __all__ = ["Workbench"]
@@ -61,9 +64,12 @@ class Workbench:
         self.dispatching = False
         self.closing = False
         self._board = Board()
+        self.tokens = Tokens(store)
         self.presets = Presets(self)
         self.sweeps = Sweeps(self)
+        self.graphs = Graphs(self)
         self.chats = Chats(self)
+        self.streams = Streams(self)
         self.comparisons = Comparisons(self)
         self._places = Places(store, pool)
         self._catalogue = Catalogue.load(self._folders)
@@ -89,27 +95,38 @@ class Workbench:
             workbench = cls(settings, store, assets, pool)
             tasks.start_soon(watch_settings, written, lambda: workbench.settings, partial(workbench._change, tasks))
             if dispatch:
+                workbench.streams.expect()
                 tasks.start_soon(workbench._dispatch)
             yield workbench
 
     def _change(self, tasks: TaskGroup, settings: Settings) -> None:
         """Take up changed settings: at once for what comes, at its end for what runs."""
-        self.settings, self.store.limits = settings, _limits(settings)
+        self.settings = settings
+        self.store.limits = replace(_limits(settings), owners=self.store.limits.owners)
         tasks.start_soon(self.pool.change, backends_of(settings))
 
     async def _dispatch(self) -> None:
         async with elected(self.settings.data):
             self.dispatching = True
+            dispatcher = Dispatcher(self.store, self.assets, self.pool, self._board, limits=self._run_limits)
+            self.streams.ask(dispatcher)
             try:
                 async with background() as tasks:
                     tasks.start_soon(self.comparisons.drive)
-                    await Dispatcher(self.store, self.assets, self.pool, self._board, limits=self._run_limits).run()
+                    await dispatcher.run()
             finally:
                 self.dispatching = False
 
     def _run_limits(self) -> Limits:
-        attempts = self.settings.max_attempts
-        return Limits(self.settings.job_timeout, attempts, takeovers=_TAKEOVERS * attempts)
+        settings = self.settings
+        return Limits(
+            settings.job_timeout,
+            settings.max_attempts,
+            takeovers=_TAKEOVERS * settings.max_attempts,
+            guests=settings.max_queue,
+            guests_per_owner=settings.max_queue_per_owner,
+            patience=settings.backend_gone,
+        )
 
     @property
     def _folders(self) -> tuple[Path, ...]:

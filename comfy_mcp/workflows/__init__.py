@@ -3,9 +3,11 @@
 Knows ComfyUI only by its `/object_info`. Used by backends, workbench, tools, proxy and the command line.
 """
 
+from comfy_mcp.workflows.allowed import USUAL_NODES, pictures_in, refuse_paths, refuse_unusual
 from comfy_mcp.workflows.binding import bind, offered, random_seed
 from comfy_mcp.workflows.catalogue import Catalogue, Diagnostic, shipped_folder
 from comfy_mcp.workflows.checks import check
+from comfy_mcp.workflows.graph import MOST_GRAPH_BYTES, graph_in
 from comfy_mcp.workflows.importer import Imported, import_workflow, write_template
 from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifest, write_manifest
 from comfy_mcp.workflows.needs import Needs, needs_of, offers
@@ -17,6 +19,8 @@ from comfy_mcp.workflows.values import checked
 
 __all__ = [
     "MOST_CHOICES",
+    "MOST_GRAPH_BYTES",
+    "USUAL_NODES",
     "Around",
     "Bind",
     "Catalogue",
@@ -34,13 +38,17 @@ __all__ = [
     "check",
     "checked",
     "describe",
+    "graph_in",
     "import_workflow",
     "json_schema",
     "needs_of",
     "offered",
     "offers",
+    "pictures_in",
     "random_seed",
     "read_manifest",
+    "refuse_paths",
+    "refuse_unusual",
     "shipped_folder",
     "write_manifest",
     "write_template",

@@ -18,7 +18,6 @@ from comfy_mcp.workflows.paths import is_plain_name, without_annotation
 
 __all__ = ["check"]
 
-_UPLOADS = ("image_upload", "video_upload", "audio_upload", "file_upload", "animated_image_upload")
 _SOCKETS = frozenset(
     [
         *("MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "MASK", "AUDIO", "VIDEO", "CONTROL_NET", "GLIGEN"),
@@ -169,7 +168,7 @@ def _check_choices(seen: _Seen, value: Any) -> None:
 
 def _check_choice(seen: _Seen, value: Any) -> None:
     options = seen.told.options
-    if any(options.get(key) for key in _UPLOADS):
+    if seen.told.takes_upload:
         # Ours are uploaded. What the template names itself must at least not leave ComfyUI's own folders, one of
         # which it may choose; a person may not.
         own = isinstance(value, str) and seen.parameter is None

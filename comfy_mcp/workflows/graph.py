@@ -13,7 +13,16 @@ from comfy_mcp.errors import BadRequest, TemplateError
 from comfy_mcp.jobs import Graph
 from comfy_mcp.strict_json import read_json
 
-__all__ = ["LEAST_INTEGER", "MOST_GRAPH_BYTES", "MOST_INTEGER", "circle_in", "is_link", "links_in", "read_graph"]
+__all__ = [
+    "LEAST_INTEGER",
+    "MOST_GRAPH_BYTES",
+    "MOST_INTEGER",
+    "circle_in",
+    "graph_in",
+    "is_link",
+    "links_in",
+    "read_graph",
+]
 
 MOST_GRAPH_BYTES = 4 << 20
 MOST_INTEGER, LEAST_INTEGER = 2**64 - 1, -(2**63)
@@ -36,12 +45,18 @@ def read_graph(data: bytes) -> Graph:
         told = read_json(data)
     except BadRequest as failure:
         raise TemplateError(f"workflow.json: {failure.message}", hint="Export it from ComfyUI again.") from None
+    return graph_in(told, "workflow.json")
+
+
+def graph_in(told: object, what: str) -> Graph:
+    """The graph in JSON that was read strictly; ``what`` is what a refusal calls it. Raises TemplateError as
+    `read_graph` does."""
     if isinstance(told, dict) and isinstance(cast(dict[str, Any], told).get("nodes"), list):
         raise TemplateError(
-            "workflow.json is in the format of the canvas.", hint="Run comfy-workbench import on it, or export as API."
+            f"{what} is in the format of the canvas.", hint="Run comfy-workbench import on it, or export as API."
         )
     if not isinstance(told, dict) or not told:
-        raise TemplateError("workflow.json holds no graph.", hint=_AS_API)
+        raise TemplateError(f"{what} holds no graph.", hint=_AS_API)
     nodes = cast(dict[str, Any], told)
     if len(nodes) > _MOST_NODES:
         raise TemplateError(f"The graph has more than {_MOST_NODES} nodes.", hint="Split the workflow.")

@@ -23,6 +23,7 @@ _UPLOADS = ("AUDIOUPLOAD", "AUDIO_UI", "FILEUPLOAD", "IMAGEUPLOAD")
 _CAPTURES = ("AUDIO_RECORD", "LOAD_3D", "LOAD_3D_ANIMATION", "WEBCAM")
 _UNSAVED = ("IMAGECOMPARE", "RESOLUTION_PREVIEW")
 _WIDGETS = frozenset(_PLAIN + _CHOOSERS + _PAINTERS + _PREVIEWS + _UPLOADS + _CAPTURES)
+_UPLOAD_OPTIONS = ("image_upload", "video_upload", "audio_upload", "file_upload", "animated_image_upload")
 _SEEDS = frozenset({"seed", "noise_seed"})
 _BRANCHING = "COMFY_DYNAMICCOMBO_V3"
 _GROUPS = frozenset({"COMFY_AUTOGROW_V3", "COMFY_DYNAMICGROUP_V3"})
@@ -85,6 +86,11 @@ class InputInfo:
     def is_capture(self) -> bool:
         """Whether its value is made in the browser: a photo, a recording, a view of a 3D scene."""
         return self.type in _CAPTURES
+
+    @property
+    def takes_upload(self) -> bool:
+        """Whether it names a file that was put into ComfyUI's input folder."""
+        return any(self.options.get(key) for key in _UPLOAD_OPTIONS)
 
     @property
     def is_plain(self) -> bool:
@@ -152,6 +158,10 @@ class ObjectInfo:
         """
         if missing := sorted({name for name in names if name not in self._raw}):
             raise MissingNode.of(missing, self._raw)
+
+    def raw(self, name: str) -> dict[str, Any]:
+        """What ComfyUI itself says of a class that it has."""
+        return _table(self._raw[name])
 
     def choices(self, reference: str) -> tuple[Any, ...] | None:
         """The choices of `"Class.input"`, or None when this ComfyUI has no such input or it is not a choice."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comfy_mcp.errors import BadRequest, TemplateError
-from comfy_mcp.jobs import Graph
+from comfy_mcp.jobs import GRAPH, Graph
 from comfy_mcp.workflows.graph import MOST_GRAPH_BYTES, is_link, links_in, read_graph
 from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifest
 from comfy_mcp.workflows.reading import read_file
@@ -35,9 +35,10 @@ RESERVED_IDS = frozenset(
         "open_form",
         "chat",
         "compare_text_models",
+        GRAPH,
     ]
 )
-"""Names of the fixed tools: a template of the same name would hide one."""
+"""Names of the fixed tools, and what stands for a template in a job without one: a template would hide them."""
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _SCALARS = (str, bool, int, float)

@@ -26,6 +26,7 @@ BEAT = 0.1
 class Bench:
     """The parts, and jobs in a few words."""
 
+    dispatcher: Dispatcher
     store: SqliteStore
     pool: Pool
     board: Board
@@ -37,11 +38,12 @@ class Bench:
         *,
         model: str = "",
         needs: str = "text",
+        owner: str = "ann",
         expires_in: float | None = None,
         graph: Graph | None = None,
     ) -> Job:
         bound = BoundWorkflow(graph or {}, {"prompt": prompt})
-        new = NewJob("ann", "story", None, bound, model=model, needs=frozenset({needs}), expires_in=expires_in)
+        new = NewJob(owner, "story", None, bound, model=model, needs=frozenset({needs}), expires_in=expires_in)
         job = await self.store.enqueue(new)
         self.board.post_work()
         return job
@@ -70,7 +72,7 @@ async def bench(
         assets = Assets(sink_from_url("memory", folder), "{job}")
         dispatcher = Dispatcher(store, assets, pool, board, limits=lambda: allowed)
         tasks.start_soon(dispatcher.run)
-        yield Bench(store, pool, board, assets)
+        yield Bench(dispatcher, store, pool, board, assets)
 
 
 async def until(true: Callable[[], bool]) -> None:

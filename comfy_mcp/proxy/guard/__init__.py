@@ -1,5 +1,7 @@
 """The one guard in front of every route, mounted app and socket: who calls, from where, and how much at once."""
 
-from comfy_mcp.proxy.guard.guard import PUBLIC, Guard, Rules
+from comfy_mcp.proxy.guard.guard import Guard
+from comfy_mcp.proxy.guard.protocol import protocol_within
+from comfy_mcp.proxy.guard.rules import Rules
 
-__all__ = ["PUBLIC", "Guard", "Rules"]
+__all__ = ["Guard", "Rules", "protocol_within"]

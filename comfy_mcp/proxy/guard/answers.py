@@ -1,0 +1,51 @@
+"""How the guard answers itself, and the headers that every answer gets.
+
+Owns their values. Which request is refused, and why, is elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import Message, Send
+
+from comfy_mcp.errors import ErrorRecord
+from comfy_mcp.proxy.failures import failure_body
+
+__all__ = ["hardened", "refused"]
+
+_STARTS = ("http.response.start", "websocket.http.response.start")
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    # Of the page itself it says nothing: the description at /docs loads scripts from elsewhere.
+    "Content-Security-Policy": "frame-ancestors 'none'",
+}
+
+
+def refused(status: int, code: str, message: str, hint: str = "", **headers: str) -> JSONResponse:
+    """A refusal; of the names of ``headers`` an underscore is a hyphen."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return JSONResponse(failure_body(ErrorRecord(code, message, hint), status), status, named)
+
+
+def hardened(send: Send, *, embeddable: bool) -> Send:
+    """``send`` that adds the headers where the answer says nothing else; ``embeddable`` for pages of other origins."""
+    own = {**_ALWAYS, "Cross-Origin-Resource-Policy": "cross-origin" if embeddable else "same-origin"}
+
+    async def harder(message: Message) -> None:
+        await send({**message, "headers": _filled(message, own)} if message["type"] in _STARTS else message)
+
+    return harder
+
+
+def _filled(message: Message, own: dict[str, str]) -> list[Any]:
+    headers = MutableHeaders(raw=list(message.get("headers", ())))
+    for name, value in own.items():
+        headers.setdefault(name, value)
+    if headers.get("content-type", "").startswith("application/json"):
+        headers.setdefault("Cache-Control", "no-store")
+    return headers.raw
