@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.making import Maker
-from comfy_mcp.proxy.openai.completions import add_completions
+from comfy_mcp.proxy.openai.chat import add_completions
 from comfy_mcp.proxy.openai.images import add_images
 from comfy_mcp.proxy.openai.models import add_models
 from comfy_mcp.workbench import Workbench

@@ -1,0 +1,116 @@
+"""What a message to a workflow means in its conversation: which template it runs, and on which picture.
+
+Owns the rules. Pictures in the message are the template's inputs; without one, a message is about the last picture of
+the conversation, unless it says `--new`. A template that only paints leaves changes to the one that the setting
+`images.img2img` names, with the words of both messages: models that paint know nothing of what was there before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from comfy_mcp.errors import InvalidParameter, NotFound
+from comfy_mcp.jobs import JobRequest
+from comfy_mcp.proxy.asking import Asker
+from comfy_mcp.proxy.links import LINK
+from comfy_mcp.proxy.openai.agent.options import Options, wants_new
+from comfy_mcp.workbench import Workbench
+from comfy_mcp.workflows import Template
+from llm_bridge.messages import Message
+
+__all__ = ["Turn", "turn_of"]
+
+_JOB = re.compile(r"\bjob ([0-9a-f]{32})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """A picture of the conversation, and the words that it was made of as far as they are known."""
+
+    asset: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """``earlier`` is the picture that the message is about; ``edits`` when another template was named, to paint it."""
+
+    template: Template
+    message: Message
+    earlier: _Earlier | None = None
+    edits: bool = False
+
+    async def request(self, options: Options, workbench: Workbench, asker: Asker) -> JobRequest:
+        """What is asked for. What was typed counts more than what its person has set for good.
+
+        Raises InvalidParameter, InvalidImage and TooLarge for the pictures.
+        """
+        values: dict[str, Any] = await self._pictures(workbench, asker.owner)
+        said = _said(self.template)
+        words = [self.earlier.prompt] if self.edits and self.earlier else []
+        if said and (prompt := ", ".join(part for part in (*words, options.prompt) if part)):
+            values[said] = prompt
+        return JobRequest(
+            self.template.id,
+            {**values, **options.values},
+            options.style,
+            asker.owner,
+            standing=asker.standing,
+            preset=options.preset,
+            default_preset=True,
+            free=frozenset((*options.values, *(["style"] if options.style else []))),
+        )
+
+    async def _pictures(self, workbench: Workbench, owner: str) -> dict[str, Any]:
+        takes, attached = self.template.pictures, self.message.images
+        if len(attached) > len(takes):
+            most = {0: "no picture", 1: "one picture"}.get(len(takes), f"{len(takes)} pictures")
+            raise InvalidParameter("messages", f"`{self.template.id}` takes {most}.", hint="Send no more than that.")
+        ids = [(await workbench.upload(image.data, owner)).id for image in attached]
+        if self.earlier is not None and len(ids) < len(takes):
+            ids.insert(0, self.earlier.asset)
+        return dict(zip(takes, ids, strict=False))
+
+
+async def turn_of(template: Template, messages: Sequence[Message], workbench: Workbench, owner: str) -> Turn:
+    """What the last message of the user asks of the template that was named.
+
+    Raises:
+        InvalidParameter: there is no message of the user.
+        NotFound: the template that edits is not there.
+    """
+    last = max((place for place, message in enumerate(messages) if message.role == "user"), default=None)
+    if last is None:
+        raise InvalidParameter("messages", "No message is the user's.", hint="Send one.")
+    turn = Turn(template, messages[last])
+    if not wants_new(turn.message.text):
+        turn = replace(turn, earlier=await _last_picture(messages[:last], workbench, owner))
+    images = workbench.settings.images
+    if template.id != images.txt2img or template.pictures or not (turn.earlier or turn.message.images):
+        return turn
+    return replace(turn, template=workbench.catalogue.get(images.img2img), edits=True)
+
+
+def _said(template: Template) -> str | None:
+    """The parameter that the words of a message are for."""
+    texts = [name for name, told in template.parameters.items() if told.type == "text" and name != "negative"]
+    return "prompt" if "prompt" in texts else next(iter(texts), None)
+
+
+async def _last_picture(messages: Sequence[Message], workbench: Workbench, owner: str) -> _Earlier | None:
+    """The one that the last answer with a picture shows, if it is still there and the owner's."""
+    for message in reversed(messages):
+        text = message.text if message.role == "assistant" else ""
+        try:
+            if found := _JOB.search(text):
+                job = await workbench.job(found[1], owner)
+                picture = await workbench.picture(job.id, owner)
+                return _Earlier(picture.id, str(job.values.get("prompt") or ""))
+            if found := LINK.search(text):
+                return _Earlier((await workbench.asset(found[1], owner)).id)
+        except NotFound:
+            return None
+    return None
