@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SHARDS ?= 4
+EXAMPLES ?= 10000
 
-.PHONY: demo test check bench chaos lock clean setup
+.PHONY: demo test check bench chaos fuzz lock clean setup
 
 demo: $(READY)  ## one picture through MCP, from nothing
 	$(BIN)/comfy-workbench demo
@@ -27,9 +28,14 @@ bench: $(READY)  ## figures against raw ComfyUI, a bare SDK server and raw HTTP,
 	$(BIN)/python -m benchmarks.mcp_calls
 	$(BIN)/python -m benchmarks.llm
 	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.gateway
 
 chaos: $(READY)  ## an hour of kills on two cores: 1000 of the workbench, 200 of the engine, 100 000 jobs; nothing may be lost
 	$(BIN)/python -m tests.chaos.driver --workbench-kills 1000 --engine-kills 200 --jobs 100000 --shards $(SHARDS)
+
+fuzz: $(READY)  ## generated requests to every endpoint, and pictures made to break who opens them
+	$(BIN)/python -m tests.security.fuzz --examples $(EXAMPLES)
+	$(BIN)/python -m benchmarks.bombs
 
 lock: $(READY)  ## renew the lock after a change of pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate \

@@ -66,7 +66,13 @@ class Figure:
 
 
 def environment(comfyui: str, data: Path, **more: str) -> dict[str, str]:
-    return {"WORKBENCH_COMFYUI_URL": comfyui, "WORKBENCH_DATA": str(data), "PATH": "/usr/bin:/bin", **more}
+    return {
+        "WORKBENCH_COMFYUI_URL": comfyui,
+        "WORKBENCH_DATA": str(data),
+        "WORKBENCH_RATE": "0",
+        "PATH": "/usr/bin:/bin",
+        **more,
+    }
 
 
 @asynccontextmanager

@@ -116,7 +116,12 @@ async def workbench(comfyui: str, data: Path) -> AsyncGenerator[str]:
     template.mkdir(parents=True)
     (template / "workflow.json").write_text(json.dumps(GRAPH))
     (template / "manifest.toml").write_text(MANIFEST)
-    env = {"WORKBENCH_COMFYUI_URL": comfyui, "WORKBENCH_DATA": str(data), "PATH": "/usr/bin:/bin"}
+    env = {
+        "WORKBENCH_COMFYUI_URL": comfyui,
+        "WORKBENCH_DATA": str(data),
+        "WORKBENCH_RATE": "0",
+        "PATH": "/usr/bin:/bin",
+    }
     command = [sys.executable, "-m", "comfy_mcp", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None

@@ -53,6 +53,7 @@ async def workbench(
     (folder / "workflow.json").write_text(json.dumps(GRAPH))
     (folder / "manifest.toml").write_text(MANIFEST)
     env = {
+        "WORKBENCH_RATE": "0",
         "PATH": "/usr/bin:/bin",
         "WORKBENCH_COMFYUI_URL": comfyui,
         "WORKBENCH_DATA": str(data),

@@ -31,7 +31,9 @@ async def ask(running: Running, provider: Provider | None, request: ChatRequest)
     async def work() -> Reply:
         with taking_turns(running) as turn:
             shown = Shown(turn, request)
-            reply = await (await the_servers()).ask(provider or Provider(), request, shown.see, shown.away)
+            reply = await (await the_servers()).ask(
+                provider or Provider(), request, shown.see, shown.away, within=running.prompt
+            )
             turn.text(reply.text, last=True)
         return whole(reply)
 

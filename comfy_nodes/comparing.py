@@ -50,7 +50,7 @@ async def run(
 
     async def work() -> Compared:
         servers = await the_servers()
-        asking = _Asking(servers, await servers.router(Provider()), comparison, unload)
+        asking = _Asking(servers, await servers.router(Provider(), running.prompt), comparison, unload)
         try:
             with shown_live(running, id, comparison) as live:
                 async with begun(id, live.wait) as folder:

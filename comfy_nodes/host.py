@@ -32,6 +32,8 @@ class Running:
     def __init__(self, node: str | None) -> None:
         server = prompt_server()
         self.node = node or ""
+        self.prompt = _prompt()
+        """The id of the graph's run, None where ComfyUI does not tell."""
         self._server = server
         self._client: str | None = getattr(server, "client_id", None)
         # Which prompt runs is in a context variable of ComfyUI, which another thread does not have.
@@ -85,6 +87,14 @@ class Running:
 def prompt_server() -> Any:
     """ComfyUI's server object, None where there is none."""
     return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
+def _prompt() -> str | None:
+    # comfy_execution/utils.py since ComfyUI 0.3.45; it knows the prompt in the context of a node alone.
+    executing = getattr(sys.modules.get("comfy_execution.utils"), "get_executing_context", None)
+    context = None if executing is None else executing()
+    found = getattr(prompt_server(), "last_prompt_id", None) if context is None else context.prompt_id
+    return found or None
 
 
 def interruption() -> Exception:

@@ -46,7 +46,7 @@ async def judged(running: Running, compared: Compared, judge: Judge, provider: P
         async with begun(compared.run, turn.wait) as folder:
             before = (await up_to_date(compared)).results
             others = [preference for preference in before.preferences if preference.by != f"judge:{judge.model}"]
-            bench = _Bench(turn, await servers.router(provider), pairs)
+            bench = _Bench(turn, await servers.router(provider, running.prompt), pairs)
             anew = replace(before, preferences=others)
             results = await judge_answers(anew, bench.ask, judge, folder=folder, on_preference=bench.heard)
     if unload and bench.asked:

@@ -77,10 +77,13 @@ class Servers:
         request: ChatRequest,
         on_event: Callable[[Event], object] | None = None,
         on_away: Callable[[str], object] | None = None,
+        *,
+        within: str | None = None,
     ) -> Reply:
         """The answer of the model of this name, which may be `auto` (`llm_bridge.router`), in its turn.
 
-        ``on_away`` is told the server's name when it does not answer just now, and is waited for.
+        ``within`` is as for `router`. ``on_away`` is told the server's name when it does not answer just now, and is
+        waited for.
 
         Raises: BridgeError, as `Router.ask`.
         """
@@ -91,17 +94,17 @@ class Servers:
             ):
                 on_away(choice.server)
 
-        return await (await self.router(provider)).ask(request, on_event, on_choice=chosen)
+        return await (await self.router(provider, within)).ask(request, on_event, on_choice=chosen)
 
-    async def router(self, provider: Provider) -> Router:
-        """What chooses among the provider's servers.
+    async def router(self, provider: Provider, within: str | None = None) -> Router:
+        """What chooses among the provider's servers; ``within`` is the prompt whose graph asks (`Running.prompt`).
 
         Raises: ServerUnavailable when there is no server; BadInput for a provider that is not there.
         """
         await self._find(provider, _SCAN_SECONDS)
         if not self._broken and not self._queue_names():
             raise _none()
-        return Router(self._queue, server=self._named(provider))
+        return Router(self._queue, server=self._named(provider), within=within)
 
     async def listed(self, provider: Provider, *, fresh: float = _LISTED_SECONDS) -> Listed:
         """What the servers have, at most ``fresh`` seconds old. Raises: BadInput as `router`."""

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from comfy_nodes.asking import Shown
 from comfy_nodes.host import Running
-from comfy_nodes.servers import Servers, the_servers
+from comfy_nodes.servers import the_servers
 from comfy_nodes.thread import on_bridge
 from comfy_nodes.turns import Turn, taking_turns
 from comfy_nodes.values import Provider
 from llm_bridge.chat import ChatRequest, Reply
-from llm_bridge.router import Choice
+from llm_bridge.router import Choice, Router
 
 __all__ = ["Ask", "ask_each"]
 
@@ -45,7 +45,8 @@ async def ask_each(
     async def work() -> list[T]:
         servers = await the_servers()
         with taking_turns(running) as turn:
-            board = _Board(turn, servers, provider or Provider(), called, len(questions))
+            router = await servers.router(provider or Provider(), running.prompt)
+            board = _Board(turn, router, called, len(questions))
             answers = await _all([board.answered(number, question) for number, question in enumerate(questions)])
         if unload_after:
             await asyncio.gather(*(servers.let_go(name) for name in board.answering))
@@ -68,16 +69,15 @@ async def _all(works: Sequence[Awaitable[T]]) -> list[T]:
 class _Board:
     """The questions that are being answered. ``answering`` are the models that did, as `server/model`."""
 
-    def __init__(self, turn: Turn, servers: Servers, provider: Provider, called: str, count: int) -> None:
-        self._turn, self._servers, self._provider = turn, servers, provider
+    def __init__(self, turn: Turn, router: Router, called: str, count: int) -> None:
+        self._turn, self._router = turn, router
         self._called, self._count = called, count
         self._open = set(range(count))
         self.answering = dict[str, None]()
 
     async def answered(self, number: int, question: Callable[[Ask], Awaitable[T]]) -> T:
         async def ask(request: ChatRequest) -> Reply:
-            router = await self._servers.router(self._provider)
-            return await router.ask(request, Shown(_Place(self, number), request).see, on_choice=self._chosen)
+            return await self._router.ask(request, Shown(_Place(self, number), request).see, on_choice=self._chosen)
 
         answer = await question(ask)
         self._open.remove(number)

@@ -22,7 +22,7 @@ from llm_bridge.providers import Dialect, Model, State, named
 from llm_bridge.providers.registry import detect, dialect_named
 from llm_bridge.stream import Stream, Watch
 from llm_bridge.structured import answered
-from llm_bridge.transport import Timeouts, Transport, too_slow
+from llm_bridge.transport import COMMENT, Timeouts, Transport, too_slow
 
 __all__ = ["Client", "Retry", "Stream"]
 
@@ -222,15 +222,18 @@ class Client:
                     dialect = await self.dialect()
                     decoder, call = dialect.decoder(request), dialect.call(request)
                     watch.start()
-                    posting = self._transport.stream("POST", call.path, call.body)
+                    posting = self._transport.stream("POST", call.path, call.body, call.headers)
                     response = await stack.enter_async_context(posting)
-                body = await stack.enter_async_context(aclosing(pieces(response)))
+                body = await stack.enter_async_context(aclosing(pieces(response, comments=dialect.queues)))
                 while not decoder.ended:
                     with deadline.until(first_by if watch.first is None else now() + timeouts.idle):
                         together = await anext(body, None)
                     if together is None:
                         break
                     watch.hear()
+                    if watch.first is None and together[-1][0] == COMMENT:
+                        # It waits in the server's own queue, and the server is there to say so.
+                        first_by = now() + timeouts.first_token
                     for piece in together:
                         for event in watch.seen(decoder.feed(*piece)):
                             yield event
@@ -240,6 +243,8 @@ class Client:
             for event in watch.seen(decoder.flush()):
                 yield event
             done = decoder.end()
+            if dialect.queues:
+                watch.leave_out((done.timings.queued or 0.0) + (done.timings.load or 0.0))
         yield done
 
     def _undo(self, dialect: Dialect, model: str) -> None:

@@ -14,12 +14,12 @@ from typing import Protocol
 import httpx
 
 from llm_bridge.errors import BadAnswer
-from llm_bridge.transport import MOST_BYTES
+from llm_bridge.transport import COMMENT, MOST_BYTES
 
 __all__ = ["Piece", "pieces"]
 
 Piece = tuple[str, str]
-"""The name of an event, "" when it has none, and its data."""
+"""The name of an event, "" when it has none, `COMMENT` for what is none, and its data."""
 
 _LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")
 _BOM = b"\xef\xbb\xbf"
@@ -35,8 +35,10 @@ class _Framing(Protocol):
         ...
 
 
-async def pieces(response: httpx.Response) -> AsyncGenerator[list[Piece]]:
+async def pieces(response: httpx.Response, *, comments: bool = False) -> AsyncGenerator[list[Piece]]:
     """The pieces of an answer, together those that came together; a body that is no stream is one piece.
+
+    With ``comments`` those of Server-Sent Events are pieces too, of the name `COMMENT`.
 
     Raises:
         BadAnswer: it is a web page, or a piece is larger than `transport.MOST_BYTES`.
@@ -50,20 +52,20 @@ async def pieces(response: httpx.Response) -> AsyncGenerator[list[Piece]]:
             data = begun = (begun + data).removeprefix(_BOM).lstrip()
             if not begun or _BOM.startswith(begun):
                 continue
-            framing = _framing(kind, begun[:1])
+            framing = _framing(kind, begun[:1], comments)
         if found := framing.feed(data):
             yield found
     if framing is not None and (found := framing.rest()):
         yield found
 
 
-def _framing(kind: str, first: bytes) -> _Framing:
+def _framing(kind: str, first: bytes, comments: bool) -> _Framing:
     if first == b"<":
         raise BadAnswer("A web page came for an answer.", hint="Is this the address of an LLM server?")
     if kind in _LINES:
         return _JsonLines()
     if first not in b"{[" and (kind == "text/event-stream" or first in b":dier"):
-        return _Events()
+        return _Events(comments)
     return _Whole()
 
 
@@ -87,8 +89,9 @@ class _Lines:
 class _Events:
     """Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
-    def __init__(self) -> None:
+    def __init__(self, comments: bool = False) -> None:
         self._lines = _Lines()
+        self._comments = comments
         self._after_cr = False
         self._name = ""
         self._data: list[bytes] = []
@@ -102,10 +105,12 @@ class _Events:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         found: list[Piece] = []
         for line in self._lines.feed(data):
-            if line:
-                self._field(line)
-            else:
+            if not line:
                 found += self._event()
+            elif self._comments and line.startswith(b":"):
+                found.append((COMMENT, _text(line[1:].removeprefix(b" "))))
+            else:
+                self._field(line)
         return found
 
     def rest(self) -> list[Piece]:

@@ -269,7 +269,8 @@ class Router:
     """Chooses among the servers of a queue, which then runs what was chosen; the `Ask` of a comparison, too.
 
     ``costs`` is by `server` or `server/model`; what is not in it costs what its endpoint says. What a server has is not
-    known for longer than ``fresh`` seconds. With a ``server`` no other is chosen.
+    known for longer than ``fresh`` seconds. With a ``server`` no other is chosen. ``within`` is the prompt whose graph
+    asks all of it (`ChatRequest`).
     """
 
     def __init__(
@@ -279,9 +280,10 @@ class Router:
         *,
         fresh: float = 5.0,
         server: str | None = None,
+        within: str | None = None,
     ) -> None:
         self._queue = queue
-        self._costs, self._fresh, self._server = costs or {}, fresh, server
+        self._costs, self._fresh, self._server, self._within = costs or {}, fresh, server, within
 
     async def choose(self, request: ChatRequest, tokens: int | None = None) -> Choice:
         """For a request whose model is a name for `choose`; ``tokens`` is its prompt. Raises as `choose`.
@@ -328,7 +330,7 @@ class Router:
         choice = await self.choose(request)
         if on_choice is not None:
             on_choice(choice)
-        request = replace(request, model=choice.model)
+        request = replace(request, model=choice.model, within=self._within or request.within)
         while True:
             try:
                 return await self._queue.ask(request, on_event, server=choice.server, owner=owner, priority=priority)

@@ -24,6 +24,11 @@ class Watch:
     def start(self) -> None:
         self.sent = self.last = time.perf_counter()
 
+    def leave_out(self, seconds: float) -> None:
+        """So long the server let it wait for others or for the model, before it read the prompt."""
+        if self.first is not None:
+            self.sent = min(self.sent + seconds, self.first)
+
     def hear(self) -> None:
         """More came just now; what comes together has one time, since no rate can be told from it."""
         self.last = time.perf_counter()

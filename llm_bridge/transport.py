@@ -19,10 +19,13 @@ from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadAnswer, BadInput, BridgeError, ServerLost, ServerUnavailable, TimedOut
 from llm_bridge.refusals import refusal
 
-__all__ = ["MOST_BYTES", "Timeouts", "Transport", "http_failure", "too_slow"]
+__all__ = ["COMMENT", "MOST_BYTES", "Timeouts", "Transport", "http_failure", "too_slow"]
 
 MOST_BYTES = 32 * 2**20
 """Largest JSON answer, and largest piece of a stream."""
+
+COMMENT = "\n"
+"""The name of a piece of a stream that is a comment; no event can have it."""
 
 _MOST_REFUSAL_BYTES = 64 * 1024
 
@@ -157,7 +160,11 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[httpx.Response]:
         """A successful response whose body is still to be read, without any deadline; leaving it closes the socket.
 
@@ -167,9 +174,11 @@ class Transport:
             BridgeError: what the server's refusal means.
         """
         content = None if body is None else self._encoded(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        kind = {} if body is None else {"Content-Type": "application/json"}
         with self._translated():
-            async with self._http.stream(method, path, content=content, headers=headers) as response:
+            async with self._http.stream(
+                method, path, content=content, headers={**kind, **(headers or {})}
+            ) as response:
                 if response.status_code >= 300:
                     words = await self._whole(response)
                     raise refusal(self.name, response.status_code, response.headers, words)

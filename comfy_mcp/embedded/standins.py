@@ -1,8 +1,9 @@
-"""The modules of ComfyUI that a pack finds here: `server`, `comfy.model_management`, `comfy.utils`, `folder_paths`.
+"""The modules of ComfyUI that a pack finds here: `server`, `comfy.model_management`, `comfy.utils`, `folder_paths`,
+`comfy_execution.utils`.
 
 Owns those stand-ins, which hold what our own pack uses and no more: events, live text, progress, the wish to stop,
-folders, routes. They are put into `sys.modules` when the engine has packs, and only where there is no such module yet;
-so one engine with packs per process. Everything here may be called from any thread.
+folders, routes, which prompt runs. They are put into `sys.modules` when the engine has packs, and only where there is
+no such module yet; so one engine with packs per process. Everything here may be called from any thread.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import struct
 import sys
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
+from comfy_mcp.embedded.calling import at_work
 from comfy_mcp.embedded.execution import Execution
 from comfy_mcp.embedded.host import Host, Interrupted
 from comfy_mcp.embedded.pack_routes import RouteTable
@@ -34,6 +36,8 @@ def install(execution: Execution, publish: Publish, routes: RouteTable) -> list[
         _model_management(execution.host),
         _module("comfy.utils", ProgressBar=_progress_bar(execution)),
         _folder_paths(execution.host),
+        _module("comfy_execution", __path__=[]),
+        _module("comfy_execution.utils", get_executing_context=_executing(execution)),
     ]
     fresh = [module for module in modules if module.__name__ not in sys.modules]
     for module in fresh:
@@ -117,6 +121,21 @@ def _progress_bar(execution: Execution) -> type[Any]:
             self.update_absolute(self.current + value)
 
     return ProgressBar
+
+
+class _ExecutionContext(NamedTuple):
+    """comfy_execution/utils.py"""
+
+    prompt_id: str | None
+    node_id: str
+
+
+def _executing(execution: Execution) -> Callable[[], _ExecutionContext | None]:
+    def get_executing_context() -> _ExecutionContext | None:
+        node = at_work.get()
+        return None if node is None else _ExecutionContext(execution.prompt_id, node)
+
+    return get_executing_context
 
 
 def _folder_paths(host: Host) -> ModuleType:

@@ -73,10 +73,11 @@ def named(name: str, models: Iterable[Model]) -> Model | None:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A chat as it is posted."""
+    """A chat as it is posted; ``headers`` are those of its own."""
 
     path: str
     body: Mapping[str, Any] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Decoder(Protocol):
@@ -117,6 +118,9 @@ class Dialect:
     loads: bool = False
     """Whether it loads a model when told to, apart from a request."""
     unloads: bool = False
+    queues: ClassVar[bool] = False
+    """Whether it has a queue of its own, for all who ask it: then what waits there is no dead server, no other queue
+    holds requests back, and the comments of a stream are pieces that its decoder is fed (`transport.COMMENT`)."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport

@@ -15,6 +15,7 @@ from llm_bridge.providers.ollama import Ollama
 from llm_bridge.providers.openai import OpenAICompatible
 from llm_bridge.providers.textgen import TextGen
 from llm_bridge.providers.vllm import VLLM
+from llm_bridge.providers.workbench import Workbench
 from llm_bridge.transport import Transport
 
 __all__ = ["DIALECTS", "detect", "dialect_named"]
@@ -22,6 +23,7 @@ __all__ = ["DIALECTS", "detect", "dialect_named"]
 # What stands in front of other servers comes before those, and what many imitate comes last.
 DIALECTS: tuple[type[Dialect], ...] = (
     LlamaSwap,
+    Workbench,
     Jan,
     LMStudio,
     KoboldCpp,

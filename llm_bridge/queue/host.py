@@ -27,6 +27,8 @@ _FIRST_PAUSE = 0.1
 _MOST_PAUSE = 2.0
 _MOST_PAUSE_REFUSED = 30.0
 _GOODBYE_SECONDS = 5.0
+_HANDED_ON = 64
+"""Requests at a time for a server with a queue of its own: enough that it can order them."""
 
 T = TypeVar("T")
 
@@ -54,6 +56,7 @@ class Host:
         self.card = client.endpoint.card or f"\0{self.name}"
         self.offers = offer((), self.name)
         self.unlisted = False
+        self._queues = self._lets_go = False
         self.running: dict[Asked, None] = {}
         self.failure: BridgeError | None = None
         self._failed_at = 0.0
@@ -75,16 +78,22 @@ class Host:
         return list(self._preparing)
 
     @property
+    def slots(self) -> int:
+        """How many requests run at once."""
+        slots = self.client.endpoint.slots
+        return max(slots, _HANDED_ON) if self._queues else slots
+
+    @property
     def bounded(self) -> bool:
         """Whether models must make room for each other."""
-        return self.client.endpoint.max_loaded is not None
+        return self.client.endpoint.max_loaded is not None and not self._queues
 
     def server(self, now: float, nowhere: frozenset[str] = frozenset(), *, whole: bool = False) -> Server:
         """For the policy, as it is now; ``whole`` as it will be when it is at rest. ``nowhere`` is what no list has."""
         changing = self.bounded and bool(self._preparing)
         is_open = whole or (self.away(now) is None and not self._unloads and not changing)
-        slots, offers = self.client.endpoint.slots, self.offers | nowhere if self.unlisted else self.offers
-        return Server(self.name, self.card, offers, slots, len(self.running), is_open)
+        offers = self.offers | nowhere if self.unlisted else self.offers
+        return Server(self.name, self.card, offers, self.slots, len(self.running), is_open)
 
     def takes(self, kind: Kind) -> bool:
         return kind.needs <= self.offers
@@ -142,6 +151,7 @@ class Host:
             chatting = [model for model in models if model.chats]
             self.offers = offer((name for model in chatting for name in (model.id, *model.aliases)), self.name)
             self.unlisted = not models and not dialect.loads
+            self._queues, self._lets_go = dialect.queues, dialect.unloads
             self.failure, self._pause = None, 0.0
         self._looked_at = time.monotonic()
         self._changed()
@@ -224,7 +234,9 @@ class Host:
         return task
 
     def unused(self, model: str | None) -> list[str]:
-        """What is loaded and answers nobody just now: this model, or all that chat if None."""
+        """What is loaded, can be let go and answers nobody just now: this model, or all that chat if None."""
+        if not self._lets_go:
+            return []
         wanted = None if model is None else self.loader.listed(model)
         chatting = {each.id for each in self.loader.models if each.chats}
         return [

@@ -213,7 +213,7 @@ class Queue:
         loaded, endpoint = tuple(host.loader.held), host.client.endpoint
         loading = tuple(host.loading)
         return ServerView(
-            host.name, endpoint.slots, loaded, loading, running, waiting, failure, endpoint.cost, host.unlisted
+            host.name, host.slots, loaded, loading, running, waiting, failure, endpoint.cost, host.unlisted
         )
 
     @asynccontextmanager

@@ -108,6 +108,14 @@ async def test_what_a_real_server_sent_reads_the_same_cut_at_any_byte(recorded: 
     assert await decoded([body[place : place + 1] for place in range(len(body))]) == whole
 
 
+async def test_comments_come_out_in_their_places_for_who_wants_them() -> None:
+    body = ": wait\n\n:\n\ndata: a\n: ü\ndata: b\n\nevent: \n\ndata: c\r\n\r\n".encode()
+    response = httpx.Response(200, headers={"Content-Type": SSE}, stream=_Body([body[:5], body[5:]]))
+    found = [piece async for together in pieces(response, comments=True) for piece in together]
+    comments = [(transport.COMMENT, text) for text in ("wait", "", "ü")]
+    assert found == [*comments, ("", "a\nb"), ("", "c")]
+
+
 async def test_bytes_that_are_no_text_do_not_stop_the_stream() -> None:
     assert await framed([b"data: a\xff\xfeb\n\ndata: c\n\n"]) == [("", "a\ufffd\ufffdb"), ("", "c")]
 

@@ -99,6 +99,7 @@ class Workbench(Served):
             "WORKBENCH_COMFYUI_URL": f"http://127.0.0.1:{self._comfyui}",
             "WORKBENCH_MAX_ATTEMPTS": "10",
             "WORKBENCH_MAX_QUEUE": "60",
+            "WORKBENCH_RATE": "0",
             "WORKBENCH_SETTINGS": str(self._data / "no-settings.toml"),
         }
         return [sys.executable, "-m", "comfy_mcp", "serve", "--port", str(self.port)], env

@@ -206,7 +206,24 @@ class Leaves:
         raise SystemExit(how)
 
 
-_ALL = (Words, Later, Now, Thing, Join, Show, Polls, Tells, Checked, Leaves)
+class Asks:
+    """Which prompt it is called for, as ComfyUI knows it there and in another thread."""
+    CATEGORY, RETURN_TYPES, FUNCTION = "test", ("STRING",), "run"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"text": ("STRING", {})}}
+
+    async def run(self, text):
+        from comfy_execution.utils import get_executing_context
+
+        await asyncio.sleep(0.01)
+        here, there = get_executing_context(), await asyncio.to_thread(get_executing_context)
+        last = PromptServer.instance.last_prompt_id
+        return {"ui": {"asked": [[*here], [*there], last]}, "result": (text,)}
+
+
+_ALL = (Words, Later, Now, Thing, Join, Show, Polls, Tells, Checked, Leaves, Asks)
 NODE_CLASS_MAPPINGS = {f"Test{cls.__name__}": cls for cls in _ALL}
 NODE_DISPLAY_NAME_MAPPINGS = {"TestWords": "Words of a Text"}
 '''

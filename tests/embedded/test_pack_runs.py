@@ -191,6 +191,14 @@ async def received(
                     return found
 
 
+async def test_a_node_knows_which_prompt_it_is_called_for(pack_url: str) -> None:
+    graph = {"1": node("Asks", text="x"), "2": node("Show", anything=["1", 0])}
+    async with peer(pack_url) as engine:
+        prompt_id, _ = await engine.run(graph)
+        shown = (await history(engine, prompt_id))["outputs"]
+    assert shown["1"]["asked"] == [[prompt_id, "1"], [prompt_id, "1"], prompt_id]
+
+
 async def test_what_is_cached_is_told_again_with_what_it_showed(pack_url: str) -> None:
     graph = {"1": node("Later", text="twice", seconds=0), "2": node("Show", anything=["1", 0])}
     async with peer(pack_url) as engine:

@@ -99,6 +99,20 @@ def test_the_bar_moves_in_the_context_in_which_the_node_was_called(page: Page, m
     assert page.events == [("this one", {"at": (3, 3)})]
 
 
+def test_the_prompt_that_runs_is_the_one_in_whose_context_the_node_was_called(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Running("7").prompt is None
+    monkeypatch.setattr(page, "last_prompt_id", "the last", raising=False)
+    assert Running("7").prompt == "the last"
+    execution = ModuleType("comfy_execution.utils")
+    contexts = iter([SimpleNamespace(prompt_id="this one"), None])
+    vars(execution)["get_executing_context"] = lambda: next(contexts)
+    monkeypatch.setitem(sys.modules, "comfy_execution.utils", execution)
+    assert Running("7").prompt == "this one"
+    assert Running("7").prompt == "the last"
+
+
 def test_without_a_length_there_is_no_bar(page: Page) -> None:
     Running("7").progress(1, 0)
     Running(None).progress(1, 2)
@@ -116,6 +130,7 @@ def test_without_comfyui_nothing_is_told_and_nobody_interrupts(monkeypatch: pyte
     running.tell("event", {})
     running.progress(1, 2)
     free_memory()
+    assert running.prompt is None
     assert not running.interrupted and prompt_server() is None and isinstance(interruption(), Interrupted)
     assert user_folder() == tmp_path / ".cache" / "comfyui-workbench"
     assert output_folder("temp") != output_folder("output")

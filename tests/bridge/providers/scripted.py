@@ -16,7 +16,19 @@ from llm_bridge.messages import Message
 from llm_bridge.transport import Timeouts
 from tests.bridge.servers import Answer, Received, Script, json_answer, scripted, stream
 
-__all__ = ["CHAT", "SERVERS", "Router", "asked", "chat", "client_of", "recorded", "refused", "served", "told"]
+__all__ = [
+    "CHAT",
+    "SERVERS",
+    "Router",
+    "asked",
+    "chat",
+    "client_of",
+    "recorded",
+    "refused",
+    "served",
+    "told",
+    "workbench",
+]
 
 CHAT = "POST /v1/chat/completions"
 _RECORDED = Path(__file__).parent.parent / "recorded"
@@ -168,6 +180,11 @@ def openai(script: Script) -> None:
     script.on(CHAT, told("openai", "text"))
 
 
+def workbench(script: Script) -> None:
+    script.on("GET /v1/models", json_answer(recorded("workbench", "models")))
+    script.on(CHAT, told("openai", "text"))
+
+
 SERVERS: dict[str, Callable[[Script], None]] = {
     "llama-cpp": llama_router,
     "llama-cpp single": llama_single,
@@ -175,6 +192,7 @@ SERVERS: dict[str, Callable[[Script], None]] = {
     "vllm": vllm,
     "jan": jan,
     "jan older": jan_older,
+    "workbench": workbench,
     "openai": openai,
 }
 """By kind; what stands after a space tells servers of one kind apart."""

@@ -121,7 +121,7 @@ async def test_one_that_does_not_list_its_models_in_time_is_found_all_the_same()
     def slow(script: Script) -> None:
         vllm(script)
         listed = json_answer(recorded("vllm", "models"))
-        script.on("GET /v1/models", listed, Answer(early=(End.HANG,)))
+        script.on("GET /v1/models", listed, listed, Answer(early=(End.HANG,)))
 
     async with _all(slow) as (script,):
         (found,) = await scan([_port(script)])
