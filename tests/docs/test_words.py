@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from comfy_mcp import callers
 from comfy_mcp.profiles import PROFILES
-from comfy_mcp.server import callers, prompts
+from comfy_mcp.server import callers as chats
+from comfy_mcp.server import prompts
 from comfy_mcp.settings import Settings
 from comfy_mcp.tools.catalogue import CATALOGUE_TOOLS
 from comfy_mcp.tools.jobs import JOB_TOOLS
@@ -29,7 +31,16 @@ AGENTS = [*sorted((ROOT / "docs" / "agents").glob("*.md")), SKILL]
 PAGES = [CLIENTS / "README.md", *CLIENT_PAGES, *AGENTS]
 GENERAL = (*JOB_TOOLS, *CATALOGUE_TOOLS, UPLOAD_IMAGE, SAVE_PRESET, SWEEP, RUN_TEMPLATE)
 AROUND = {"prefix", "suffix", "negative", "style", "preset"}
-FOREIGN = {"resource_link", "wrong_host", "wrong_origin", "token_missing", "ephemeral_mcp", "auto"}
+FOREIGN = {
+    "resource_link",
+    "wrong_host",
+    "wrong_origin",
+    "token_missing",
+    "not_allowed",
+    "too_many",
+    "ephemeral_mcp",
+    "auto",
+}
 """Words of the protocol, of our HTTP answers, of LM Studio, and a value of a header."""
 SHELL = {"key", "url", "headers", "command", "env", "args", "servers", "timeout", "serve", "stdio", "rmcp", "mcp"}
 """Plain words of configurations and commands."""
@@ -72,7 +83,7 @@ def test_every_variable_and_header_is_read_by_somebody(page: Path) -> None:
     named = {(header or variable).lower().replace("-", "_") for header, variable in personal}
     assert named - parameters() - AROUND == set()
     others = {name for name in re.findall(r"\bX-[A-Z][A-Za-z-]+\b", text) if not name.startswith("X-Comfy-")}
-    read = inspect.getsource(callers)
+    read = inspect.getsource(callers) + inspect.getsource(chats)
     assert {name for name in others if name.lower() not in read and f"{name.lower()}-" not in read} == set()
 
 
