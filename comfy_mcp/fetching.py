@@ -1,4 +1,4 @@
-"""Fetches a picture from an address that a caller gives, and from nowhere but the public internet.
+"""Fetches a picture from an address that a caller gives, and from nowhere but web servers of the public internet.
 
 Owns the guard against requests to this machine and its neighbours (SSRF): a name is resolved once, every address it has
 must be public, and the connection goes to the very address that was judged; a redirect is judged like a new address.
@@ -8,6 +8,8 @@ What has a public address of its own is public to us: with IPv6 that can be a ne
 from __future__ import annotations
 
 import ipaddress
+import logging
+import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
@@ -25,26 +27,42 @@ from comfy_mcp.errors import InvalidImage, TooLarge
 
 __all__ = ["Fetcher", "is_public"]
 
+log = logging.getLogger(__name__)
+
 _SECONDS, _CONNECT_SECONDS = 20.0, 5.0
 _HOPS, _AT_ONCE = 3, 4
 _MOST_URL = 2_000
-_PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SCHEMES = {"http": 80, "https": 443}
+_PORTS = frozenset(_SCHEMES.values())
+# Readers of addresses differ in what they make of these; none belongs into one.
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\xa0\\]|//[^/?#]*@")
+# Dotted octets, or a name whose last part no old way to write an address (127.1, 0x7f000001) can be mistaken for.
+_PLAIN_HOST = re.compile(
+    r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}|[0-9a-f:]+:[0-9a-f:.]*|([a-z0-9_-]+\.)*[a-z][a-z0-9_-]*\.?"
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_DENIED = [
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+        *("192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+        *("224.0.0.0/4", "240.0.0.0/4"),
+        # What carries an IPv4 address inside is no way around the list above: compatible, mapped, translated, NAT64
+        # of both prefixes, Teredo with its neighbours, 6to4.
+        *("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/23", "2002::/16"),
+        *("100::/64", "2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+    )
+]
+
 
 def is_public(address: Address) -> bool:
-    """Whether this is an address of the public internet, also once it is unwrapped from IPv6."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.is_site_local:
-            return False
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner:
-            return is_public(inner)
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    """Whether this is an address of the public internet.
+
+    Python's own answer alone does not do: it takes relays to private addresses, such as 64:ff9b::7f00:1, for global.
+    """
+    return address.is_global and not any(address in network for network in _DENIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +86,17 @@ class Fetcher:
                     if isinstance(answer, bytes):
                         return answer
                     url = answer
-        except TimeoutError:
-            raise _refused("It does not answer in time.") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, ValueError) as failure:
-            raise _refused("It cannot be fetched.") from failure
-        raise _refused("It leads on and on.")
+            # One text for all: the caller is not told which names, hosts and ports there are.
+            log.debug("An address could not be fetched.", exc_info=True)
+            raise _refused("Nothing can be fetched from there.") from failure
+        raise _refused("Nothing can be fetched from there.")
 
     async def _hop(self, url: str) -> bytes | str:
         """What is there, or where it leads on to."""
-        told = httpx.URL(url)
-        port = told.port or _PORTS.get(told.scheme, 0)
-        if told.scheme not in _PORTS or not told.host or told.userinfo or len(url) > _MOST_URL:
-            raise _refused("Only http and https addresses without a password are fetched.")
-        address = await self._resolved(told.host, port)
+        told = _plain(url)
+        host, port = told.raw_host.decode("ascii"), _port(told)
+        address = await self._resolved(host, port)
         headers = {"Host": told.netloc.decode("ascii"), "Accept": "image/*", "Accept-Encoding": "identity"}
         timeout = httpx.Timeout(_SECONDS, connect=_CONNECT_SECONDS)
         certificates = await to_thread.run_sync(_certificates)
@@ -88,25 +104,24 @@ class Fetcher:
             verify=certificates, trust_env=False, follow_redirects=False, timeout=timeout
         ) as client:
             pinned = told.copy_with(host=str(address), port=port)
-            request = client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": told.host})
+            request = client.build_request(
+                "GET", pinned, headers=headers, extensions={"sni_hostname": host.rstrip(".")}
+            )
             answer = await client.send(request, stream=True)
             try:
                 if answer.is_redirect and "location" in answer.headers:
                     return urljoin(url, answer.headers["location"])
                 if answer.status_code != 200 or answer.headers.get("content-encoding", "identity") != "identity":
-                    raise _refused(f"It answers with status {answer.status_code}.")
+                    raise ValueError(f"It answers with status {answer.status_code}.")
                 return await self._read(answer)
             finally:
                 await answer.aclose()
 
     async def _resolved(self, host: str, port: int) -> Address:
-        try:
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            raise _refused("There is no such host.") from None
+        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
         if not addresses or not all(map(self.allowed, addresses)):
-            raise _refused("It is not on the public internet.")
+            raise ValueError("It is not on the public internet.")
         return addresses[0]
 
     async def _read(self, answer: httpx.Response) -> bytes:
@@ -116,6 +131,23 @@ class Fetcher:
             if len(found) > self.max_bytes:
                 raise TooLarge(f"The picture behind the address is larger than {self.max_bytes} bytes.")
         return bytes(found)
+
+
+def _plain(url: str) -> httpx.URL:
+    """The address, when all who read it read the same, and it leads to a web server. Raises InvalidImage."""
+    told = None if len(url) > _MOST_URL or _AMBIGUOUS.search(url) else httpx.URL(url)
+    if (
+        told is None
+        or told.scheme not in _SCHEMES
+        or _port(told) not in _PORTS
+        or not _PLAIN_HOST.fullmatch(told.raw_host.decode("ascii"))
+    ):
+        raise _refused("Only http and https addresses at their usual ports, without a password, are fetched.")
+    return told
+
+
+def _port(told: httpx.URL) -> int:
+    return _SCHEMES[told.scheme] if told.port is None else told.port
 
 
 _places: RunVar[anyio.CapacityLimiter] = RunVar("_places")
