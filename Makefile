@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SHARDS ?= 4
+# Most tests wait for other processes: one worker more than there are cores.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 EXAMPLES ?= 10000
 
 .PHONY: demo test check bench chaos fuzz lock clean setup
@@ -12,7 +14,7 @@ demo: $(READY)  ## one picture through MCP, from nothing
 	$(BIN)/comfy-workbench demo
 
 test: check  ## everything that must hold
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY)  ## style, types, import contracts
 	$(BIN)/ruff format --check .
