@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SHARDS ?= 4
 # Most tests wait for other processes: one worker more than there are cores.
-WORKERS ?= $(shell expr $$(nproc) + 1)
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 EXAMPLES ?= 10000
 
 .PHONY: demo test check bench chaos fuzz lock clean setup

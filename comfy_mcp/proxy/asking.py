@@ -51,15 +51,15 @@ Owner = Annotated[str, Depends(_owner)]
 """The parameter of a handler that needs no more than whose jobs these are."""
 
 
-async def object_of(request: Request) -> dict[str, Any]:
-    """The body as a JSON object. Raises BadRequest."""
+async def object_of(request: Request, shape: str = "{…}") -> dict[str, Any]:
+    """The body as a JSON object; who sends none is told its ``shape``. Raises BadRequest."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("application/json", ""):
         # A page can send other kinds to any address without being asked whether it may.
         raise BadRequest("The body is not sent as JSON.", hint="Send it with Content-Type: application/json.")
     told = read_json(await request.body())
     if not isinstance(told, dict):
-        raise BadRequest("The body is no JSON object.", hint="Send {…} as JSON.")
+        raise BadRequest("The body is no JSON object.", hint=f"Send {shape} as JSON.")
     return cast("dict[str, Any]", told)
 
 

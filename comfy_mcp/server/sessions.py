@@ -28,8 +28,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from comfy_mcp.callers import principal_of
+from comfy_mcp.errors import BadRequest
 from comfy_mcp.server.one_answer import fold
 from comfy_mcp.signing import Signer
+from comfy_mcp.strict_json import read_json
 from comfy_mcp.tasks import background
 
 __all__ = ["Sessions"]
@@ -82,7 +84,11 @@ class Sessions:
             body = await Request(scope, receive).body() if scope["method"] == "POST" else b""
         except ClientDisconnect:
             return
-        message = _parse(body)
+        try:
+            message = _read(headers, body) if scope["method"] == "POST" else {}
+        except BadRequest as failure:
+            await _refusal(400, str(failure))(scope, receive, send)
+            return
         receive = _replay(body, receive)
         app, session = self._stateless.handle_request, None
         version = headers.get("mcp-protocol-version")
@@ -263,13 +269,18 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _parse(body: bytes) -> dict[str, Any]:
-    """The JSON-RPC message, or nothing; the transport gives the exact refusal of what is not one."""
-    try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return cast(dict[str, Any], message) if isinstance(message, dict) else {}
+def _read(headers: Headers, body: bytes) -> dict[str, Any]:
+    """The JSON-RPC message (https://www.jsonrpc.org/specification, sections 4 and 5). Raises BadRequest."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("The body is not sent as JSON.", hint="Send it with Content-Type: application/json.")
+    told = read_json(body)
+    message = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+    answers = "result" in message or "error" in message
+    names = isinstance(message.get("method"), str) and isinstance(message.get("params", {}), dict)
+    known = isinstance(message.get("id", ""), str | int) and not isinstance(message.get("id"), bool)
+    if message.get("jsonrpc") != "2.0" or not known or not (names or (answers and "method" not in message)):
+        raise BadRequest("This is no JSON-RPC message.", hint='Send {"jsonrpc": "2.0", "id": …, "method": …}.')
+    return message
 
 
 def _refusal(status: int, message: str) -> JSONResponse:

@@ -109,9 +109,9 @@ def flaws(vector: Vector, answer: Answer) -> list[str]:
         found.append("an internal error of JSON-RPC")
     if not refused(answer):
         return found
-    # What was sent may be told, and the SDK of MCP has its own words for what is no JSON-RPC.
-    mcp, sent = vector.path == "/mcp", unquote(unquote(vector.path)) + vector.body.decode("utf-8", "replace")
-    leaks = [leak for leak in LEAKS.findall(text) if leak not in sent and not (mcp and leak == "pydantic")]
+    # What was sent may be told.
+    sent = unquote(unquote(vector.path)) + vector.body.decode("utf-8", "replace")
+    leaks = [leak for leak in LEAKS.findall(text) if leak not in sent]
     found += [f"tells {leak!r}" for leak in leaks[:1]]
     if answer.status >= 400 and answer.body not in _PLAIN and not _shaped(vector.path, _read(answer)):
         found.append("is not worded as a failure of ours")
@@ -130,8 +130,8 @@ def _read(answer: Answer) -> dict[str, Any]:
     return cast("dict[str, Any]", told) if isinstance(told, dict) else {}
 
 
-_PLAIN = (b"Invalid HTTP request received.", b"Invalid Content-Type header", b"")
-"""What is no HTTP, or no call of MCP by its type, never reaches our words."""
+_PLAIN = (b"Invalid HTTP request received.", b"")
+"""What is no HTTP never reaches our words."""
 _INTERNAL = '"code":-32603'
 
 

@@ -14,8 +14,8 @@ from tests.security.wrong_json import as_json, with_value
 
 __all__ = ["form", "part", "wrong_bodies", "wrong_forms", "wrong_pictures"]
 
-_ANY_TYPE = ("POST /api/v1/jobs", "POST /api/v1/compare", "POST /comfyui/prompt", "POST /comfyui/queue")
-"""Here JSON is JSON whatever it is called, as with `curl -d`: a page that sends it is given away by its Origin."""
+_ANY_TYPE = ("POST /comfyui/prompt", "POST /comfyui/queue")
+"""Here JSON is JSON whatever it is called, since a client of ComfyUI names none; a page is given away by its Origin."""
 
 
 def form(*parts: bytes, boundary: str = "b") -> bytes:

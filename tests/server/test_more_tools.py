@@ -14,8 +14,9 @@ import pytest
 from mcp import Client
 
 from comfy_mcp.fetching import Fetcher
+from tests.security.canary import listening_canary, ok
 from tests.server.chats import FRESH, JOB, SMALL, TRANSPORTS, in_memory, over_http, pictures_of, text_of
-from tests.test_fetching import listening, loopback, ok
+from tests.test_fetching import loopback
 
 CELL = {"prompt": "a red house", "width": 64, "height": 64}
 
@@ -70,10 +71,11 @@ async def test_a_picture_is_kept_and_used(chat: Client, picture: bytes) -> None:
 async def test_a_picture_is_fetched_when_the_settings_say_so(
     tmp_path: Path, embedded_url: str, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with listening() as canary, in_memory(tmp_path, embedded_url, fetch_urls=True) as chat:
+    async with listening_canary() as canary, in_memory(tmp_path, embedded_url, fetch_urls=True) as chat:
         address = f"http://127.0.0.1:{canary.port}/a.png"
         refused = await chat.call_tool("upload_image", {"image": address})
-        assert refused.is_error and "public internet" in text_of(refused) and canary.asked == []
+        assert refused.is_error and "usual ports" in text_of(refused) and canary.asked == []
+        monkeypatch.setattr("comfy_mcp.fetching._PORTS", frozenset({canary.port}))
         monkeypatch.setattr("comfy_mcp.workbench.workbench.Fetcher", partial(Fetcher, allowed=loopback))
         canary.answers = [ok(picture), ok(picture), ok(b"<html>")]
         assert "picture " in await told(chat, "upload_image", image=address)

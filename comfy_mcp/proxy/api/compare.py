@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -15,8 +15,7 @@ from sse_starlette import EventSourceResponse
 
 from comfy_mcp.errors import BadRequest
 from comfy_mcp.proxy.api.models import described_body
-from comfy_mcp.proxy.asking import Owner
-from comfy_mcp.strict_json import read_json
+from comfy_mcp.proxy.asking import Owner, object_of
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.comparison_values import ComparisonValues, comparison_values
 from comfy_mcp.workbench.plans import Plan, PlanState
@@ -131,10 +130,7 @@ def _add_comparisons(api: APIRouter, workbench: Workbench) -> None:
     async def start(request: Request, response: Response, owner: Owner, key: Key = None) -> ComparisonOut:
         """Compare text models: each cell is a job in the queue. It is on disk before the answer; the same
         Idempotency-Key never makes a second one."""
-        asked = read_json(await request.body())
-        if not isinstance(asked, dict):
-            raise BadRequest("The body is no object.", hint='Send {"models": […], "prompts": […]} as JSON.')
-        values = comparison_values(cast("dict[str, Any]", asked))
+        values = comparison_values(await object_of(request, '{"models": […], "prompts": […]}'))
         plan = await workbench.comparisons.start_from(values, owner, key)
         response.headers["Location"] = f"/api/v1/compare/{plan.id}"
         return ComparisonOut.of(plan)
@@ -207,7 +203,7 @@ def _add_votes(api: APIRouter, workbench: Workbench) -> None:
         """Keep a vote; the answer tells which model stood behind each label."""
         plan = await workbench.comparisons.get(comparison, owner)
         try:
-            told = VoteIn.model_validate(read_json(await request.body()))
+            told = VoteIn.model_validate(await object_of(request))
         except ValidationError as failure:
             first = failure.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"

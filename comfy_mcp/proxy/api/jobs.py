@@ -28,10 +28,9 @@ from comfy_mcp.proxy.api.models import (
     TemplatesOut,
     described_body,
 )
-from comfy_mcp.proxy.asking import Owner
+from comfy_mcp.proxy.asking import Owner, object_of
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.store import Mode
-from comfy_mcp.strict_json import read_json
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.chat_values import CHAT_LISTED
 from comfy_mcp.workbench.refusals import plainly
@@ -41,6 +40,18 @@ __all__ = ["router"]
 _INLINE = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm"})
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": FailureOut} for status in (400, 404, 409, 413, 422, 429, 502, 503, 507)
+}
+_SHAPE = '{"template": …, "values": {…}, "style": …}'
+_PICTURE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            **{mime: {"schema": {"type": "string", "format": "binary"}} for mime in ("image/png", "image/jpeg")},
+            "multipart/form-data": {
+                "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+            },
+        },
+    }
 }
 _MODES: dict[str, Mode] = {"pause": Mode.PAUSED, "drain": Mode.DRAINING, "resume": Mode.ACTIVE}
 Order = Literal["pause", "drain", "resume"]
@@ -95,7 +106,7 @@ def _add_jobs(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
     @api.post("/jobs", status_code=202, openapi_extra=described_body(JobIn))
     async def create(request: Request, response: Response, owner: Owner, key: Key = None) -> JobOut:
         """Queue a job. It is on disk before the answer; the same Idempotency-Key never makes a second one."""
-        asked = _job_in(await request.body())
+        asked = _job_in(await object_of(request, _SHAPE))
         job = await workbench.submit(_request(asked, owner), key)
         response.headers["Location"] = f"/api/v1/jobs/{job.id}"
         return shown(job)
@@ -133,7 +144,7 @@ def _add_events(api: APIRouter, workbench: Workbench, shown: Shown) -> None:
 
 
 def _add_assets(api: APIRouter, workbench: Workbench, links: Links) -> None:
-    @api.post("/assets", status_code=201)
+    @api.post("/assets", status_code=201, openapi_extra=_PICTURE_BODY)
     async def upload(request: Request, owner: Owner) -> AssetOut:
         """Store a picture as an input: as the whole body, or as the field `file` of a form."""
         asset = await workbench.upload(await _picture_in(request), owner)
@@ -173,12 +184,11 @@ def _add_backends(api: APIRouter, workbench: Workbench) -> None:
         return await told()
 
 
-def _job_in(body: bytes) -> JobIn:
+def _job_in(told: dict[str, Any]) -> JobIn:
     try:
-        return JobIn.model_validate(read_json(body))
+        return JobIn.model_validate(told)
     except ValidationError as failure:
-        hint = 'Send {"template": …, "values": {…}, "style": …} as JSON.'
-        raise BadRequest(plainly(failure), hint=hint) from None
+        raise BadRequest(plainly(failure), hint=f"Send {_SHAPE} as JSON.") from None
 
 
 def _request(asked: JobIn, owner: str) -> JobRequest:

@@ -19,7 +19,7 @@ __all__ = ["router"]
 
 def router(workbench: Workbench) -> APIRouter:
     """The routes over one workbench."""
-    api, hub = APIRouter(prefix="/comfyui"), Hub()
+    api, hub = APIRouter(prefix="/comfyui", include_in_schema=False), Hub()
     add_info(api, workbench)
     add_prompts(api, workbench, hub)
     add_files(api, workbench)
