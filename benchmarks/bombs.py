@@ -1,12 +1,13 @@
 """What pictures made to break their reader do to a workbench that is served: to its memory, and to its other callers.
 
-Each is uploaded once while somebody else keeps asking for the list of jobs.
+Each is uploaded once a round while somebody else keeps asking for the list of jobs.
 
     python -m benchmarks.bombs
 
-Prints one JSON object: of each picture the status of its answer and its seconds; the most memory in MB that the service
-took beyond what it had, alone and with its decoders; and the p99 of the other caller in milliseconds, before and
-meanwhile. Ends with 1 when a picture took 3 s or more, the service 256 MB, or the other caller twice as long.
+Prints one JSON object: of each picture the status of its answer and its most seconds; the most memory in MB that the
+service took beyond what it had, alone and with its decoders; and of each round the p99 of the other caller in
+milliseconds, before and meanwhile, with the median of their ratios. Ends with 1 when a picture took 3 s or more, the
+service and its decoders 256 MB, or the other caller more than twice as long.
 """
 
 from __future__ import annotations
@@ -16,19 +17,21 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 import anyio
 import httpx
+from anyio import to_thread
 
 from tests.security.bombs import BOMBS
 
 MOST_SECONDS, MOST_MEMORY, MOST_RATIO = 3.0, 256, 2.0
-CALM_SECONDS = 5.0
+CALM_SECONDS, ROUNDS = 5.0, 5
 
 
 @dataclass
@@ -60,6 +63,15 @@ class Watch:
                 await anyio.sleep(0.01)
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What was told of each picture, status and seconds; and the p99 of the other caller in milliseconds."""
+
+    told: Mapping[str, tuple[int, float]]
+    calm: float
+    meanwhile: float
+
+
 def _megabytes(process: int) -> int:
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
@@ -81,32 +93,47 @@ async def served() -> AsyncGenerator[tuple[int, str]]:
             process.terminate()
 
 
+def upload(address: str, pictures: Mapping[str, bytes]) -> dict[str, tuple[int, float]]:
+    """The status of each and its seconds. In a thread: what we send shall not keep the other caller's clock waiting."""
+    told: dict[str, tuple[int, float]] = {}
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        for name, data in pictures.items():
+            started = time.perf_counter()
+            answer = client.post("/api/v1/assets", content=data, headers={"Content-Type": "image/png"})
+            told[name] = answer.status_code, round(time.perf_counter() - started, 2)
+    return told
+
+
+async def one_round(watch: Watch, address: str, pictures: Mapping[str, bytes]) -> Round:
+    watch.times.clear()
+    await anyio.sleep(CALM_SECONDS)
+    calm = statistics.quantiles(watch.times, n=100)[98]
+    watch.times.clear()
+    told = await to_thread.run_sync(upload, address, pictures)
+    return Round(told, calm, statistics.quantiles(watch.times, n=100)[98])
+
+
 async def main() -> int:
     pictures = {name: make() for name, make in BOMBS.items()}
-    told: dict[str, object] = {}
-    worst, calm, before = 0.0, 0.0, 0
-    async with served() as (process, address), httpx.AsyncClient(base_url=address, timeout=60) as client:
+    rounds: list[Round] = []
+    async with served() as (process, address):
         # The first picture brings the decoder, which stays.
-        await client.post("/api/v1/assets", content=pictures["PNG cut in half"], headers={"Content-Type": "image/png"})
+        await to_thread.run_sync(upload, address, {"first": pictures["PNG cut in half"]})
         watch = Watch(process)
+        watch.look()
+        before, watch.decoders = watch.service, 0
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch.memory)
             tasks.start_soon(watch.caller, address)
-            await anyio.sleep(CALM_SECONDS)
-            calm, before = statistics.quantiles(watch.times, n=100)[98], watch.service
-            watch.times.clear()
-            for name, data in pictures.items():
-                started = time.perf_counter()
-                answer = await client.post("/api/v1/assets", content=data, headers={"Content-Type": "image/png"})
-                seconds = time.perf_counter() - started
-                worst = max(worst, seconds)
-                told[name] = {"status": answer.status_code, "seconds": round(seconds, 2)}
+            rounds += [await one_round(watch, address, pictures) for _ in range(ROUNDS)]
             tasks.cancel_scope.cancel()
-    meanwhile = statistics.quantiles(watch.times, n=100)[98]
+    worst = {name: max((each.told[name] for each in rounds), key=itemgetter(1)) for name in pictures}
     memory = {"service": watch.service - before, "with decoders": watch.decoders - before}
-    figures = {"calm": round(calm, 1), "meanwhile": round(meanwhile, 1), "ratio": round(meanwhile / calm, 2)}
-    print(json.dumps({"pictures": told, "memory": memory, "p99": figures}, indent=2))
-    return int(worst >= MOST_SECONDS or memory["service"] > MOST_MEMORY or meanwhile > MOST_RATIO * calm)
+    figures = [{"calm": round(each.calm, 1), "meanwhile": round(each.meanwhile, 1)} for each in rounds]
+    ratio = round(statistics.median(each.meanwhile / each.calm for each in rounds), 2)
+    print(json.dumps({"pictures": worst, "memory": memory, "p99": figures, "ratio": ratio}, indent=2))
+    slowest = max(seconds for _, seconds in worst.values())
+    return int(slowest >= MOST_SECONDS or max(memory.values()) > MOST_MEMORY or ratio > MOST_RATIO)
 
 
 if __name__ == "__main__":

@@ -45,13 +45,8 @@ async def against_scripted(rounds: int) -> list[Figure]:
 
 
 async def against_many() -> list[Figure]:
-    """On two servers: the workbench sends at most 64 requests at once to one."""
-    with (
-        scripted_server(crowd=10) as one,
-        scripted_server(crowd=10) as two,
-        gateway(LLM("one", one, CROWD // 2), LLM("two", two, CROWD // 2)) as workbench,
-    ):
-        return await crowd(f"{CROWD} chats of 10 tok/s", [one, two], workbench, CROWD, tokens=100)
+    with scripted_server(crowd=10) as server, gateway(LLM("box", server, CROWD)) as workbench:
+        return await crowd(f"{CROWD} chats of 10 tok/s", server, workbench, CROWD, tokens=100)
 
 
 async def against_real(folder: Path, rounds: int) -> list[Figure]:

@@ -43,13 +43,10 @@ class LLM:
 
 
 @contextmanager
-def gateway(*servers: LLM) -> Generator[str]:
-    """The address of a workbench in a process of its own, in front of these servers."""
-    tables = [
-        f'[[llm_servers]]\nname = "{server.name}"\nurl = "{server.url}"\nconcurrency = {server.concurrency}\n'
-        for server in servers
-    ]
-    with serving("\n".join(tables), NOWHERE) as url:
+def gateway(server: LLM) -> Generator[str]:
+    """The address of a workbench in a process of its own, in front of this server."""
+    table = f'[[llm_servers]]\nname = "{server.name}"\nurl = "{server.url}"\nconcurrency = {server.concurrency}\n'
+    with serving(table, NOWHERE) as url:
         yield url
 
 
@@ -164,10 +161,10 @@ async def rates(
     ]
 
 
-async def crowd(where: str, servers: Sequence[str], workbench: str, count: int, *, tokens: int) -> list[Figure]:
+async def crowd(where: str, server: str, workbench: str, count: int, *, tokens: int) -> list[Figure]:
     """So many at once: how many end, their tokens per second together, and how late the last of them begins."""
-    direct = await _together([servers[number % len(servers)] for number in range(count)], tokens)
-    through = await _together([workbench] * count, tokens)
+    direct = await _together(server, count, tokens)
+    through = await _together(workbench, count, tokens)
     return [
         Figure(f"{where}: ended, through the workbench", len(through), "", count, count, digits=0),
         Figure(f"{where}: raw HTTP", _rate(direct), "tok/s", digits=0),
@@ -176,14 +173,14 @@ async def crowd(where: str, servers: Sequence[str], workbench: str, count: int, 
     ]
 
 
-async def _together(urls: Sequence[str], tokens: int) -> list[Taken]:
+async def _together(url: str, count: int, tokens: int) -> list[Taken]:
     """The answers of those that ended whole."""
 
-    async def one(url: str) -> Taken:
+    async def one() -> Taken:
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
             return await asked(http, "crowd", tokens)
 
-    ended = await asyncio.gather(*map(one, urls), return_exceptions=True)
+    ended = await asyncio.gather(*(one() for _ in range(count)), return_exceptions=True)
     return [each for each in ended if isinstance(each, Taken) and each.tokens == tokens]
 
 

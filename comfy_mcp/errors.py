@@ -7,6 +7,7 @@ Owns the tree, the stable codes and the HTTP status of each. Knows no other modu
     │   ├── InvalidParameter     a value outside its type or range, or an unknown parameter
     │   ├── InvalidImage         bytes that are no picture we accept
     │   ├── TooLarge             a body, a text or a picture over a limit
+    │   ├── UnsupportedType      a body that is not sent as what is read there
     │   ├── NotFound             no such template, style, job or asset
     │   ├── NotAllowed           the token, or the settings, do not let the caller do it
     │   └── Conflict             an idempotency key used for another request
@@ -65,6 +66,7 @@ __all__ = [
     "TemplateError",
     "TimedOut",
     "TooLarge",
+    "UnsupportedType",
     "WorkbenchError",
     "WorkflowRejected",
     "failure_of",
@@ -138,6 +140,11 @@ class InvalidImage(BadRequest):
 class TooLarge(BadRequest):
     code = "too_large"
     status = 413
+
+
+class UnsupportedType(BadRequest):
+    code = "unsupported_type"
+    status = 415
 
 
 class NotFound(BadRequest):

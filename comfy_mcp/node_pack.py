@@ -77,7 +77,11 @@ def place_in(comfyui: Path) -> Path:
         if _is_comfyui(comfyui):
             return comfyui / "custom_nodes" / _NAME
         near = [folder for folder in (comfyui / "ComfyUI", comfyui.parent) if _is_comfyui(folder)]
-    give = str(near[0]) if near else "the folder of ComfyUI, which has main.py and custom_nodes in it"
+    give = (
+        str(near[0])
+        if near
+        else "the folder of ComfyUI or its base directory, which has custom_nodes in it: make one if it is new"
+    )
     raise BadRequest(f"{comfyui} is no ComfyUI.", hint=f"Give {give}.")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Redaction", "redacting", "secrets_of"]
 
 _HIDDEN = "[hidden]"
+_OF_BUCKETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""What the library of buckets reads of itself."""
 _SHORTEST = 6
 """A shorter secret would hide ordinary words; none that is good for anything is so short."""
 
@@ -87,7 +89,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     # What follows the scheme is what must not be seen.
     parts = [part for value in told for part in value.split()]
     named = [os.environ.get(each.key_env or "", "") for each in settings.all_llm_servers]
-    named += [os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    named += [os.environ.get(name, "") for name in _OF_BUCKETS]
     return (*told, *parts, *named)
 
 

@@ -44,6 +44,15 @@ class Watcher:
             self._progress.append(progress)
         self._event.set()
 
+    def wake(self) -> None:
+        """End the wait, although nothing changed."""
+        self._event.set()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the next wait will tell of a change."""
+        return self._changed
+
     @property
     def oldest(self) -> Progress | None:
         """The first progress that the next wait will give."""
@@ -83,6 +92,11 @@ class Board:
     def post_work(self) -> None:
         """Tell the dispatcher that a job was queued or a cancel was asked for."""
         self.post(_WORK)
+
+    def post_guest(self) -> None:
+        """Tell the dispatcher to look who waits: nothing changed in the store."""
+        for watcher in self._watchers.get(_WORK, ()):
+            watcher.wake()
 
     def progress(self, job: str) -> Progress | None:
         """The newest progress seen in this process, preview included."""

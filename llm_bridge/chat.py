@@ -226,6 +226,19 @@ class Reply:
         return replace(self, metrics=replace(self.metrics, **metrics))
 
 
+@dataclass(slots=True)
+class _Calling:
+    """A tool call while it comes."""
+
+    id: str = ""
+    name: str = ""
+    arguments: Gathered = field(default_factory=Gathered)
+
+    @property
+    def whole(self) -> ToolCall:
+        return ToolCall(self.id, self.name, self.arguments.text)
+
+
 class Transcript:
     """Adds events up to a reply, in the order they come."""
 
@@ -234,7 +247,7 @@ class Transcript:
 
     def _begin(self) -> None:
         self._text, self._reasoning = Gathered(), Gathered()
-        self._calls = dict[int, ToolCall]()
+        self._calls = dict[int, _Calling]()
         self.done: Done | None = None
 
     def add(self, event: Event) -> None:
@@ -244,8 +257,9 @@ class Transcript:
             case Reasoning(text):
                 self._reasoning.add(text)
             case ToolCallPiece(index, arguments, id, name):
-                call = self._calls.get(index, ToolCall("", "", ""))
-                self._calls[index] = ToolCall(id or call.id, name or call.name, call.arguments + arguments)
+                call = self._calls.setdefault(index, _Calling())
+                call.id, call.name = id or call.id, name or call.name
+                call.arguments.add(arguments)
             case Restarted():
                 self._begin()
             case Done():
@@ -265,5 +279,5 @@ class Transcript:
     def reply(self) -> Reply:
         """What there is so far; whole once `Done` was added."""
         done = self.done or Done()
-        calls = tuple(self._calls[index] for index in sorted(self._calls))
+        calls = tuple(self._calls[index].whole for index in sorted(self._calls))
         return Reply(self.text, self.reasoning, calls, done.finish, done.usage, done.timings, model=done.model)

@@ -104,7 +104,7 @@ class Client:
     async def models(self) -> list[Model]:
         """What the server offers now. Raises BridgeError."""
         try:
-            return await (await self.dialect()).models()
+            return await (await self.dialect()).offered()
         except ServerUnavailable:
             # What answers there next may be another server.
             self._dialect = None
@@ -150,7 +150,7 @@ class Client:
         if not dialect.unloads:
             return []
         held = (State.LOADED, State.LOADING, State.SLEEPING)
-        names = [model.id for model in await dialect.models() if model.state in held]
+        names = [model.id for model in await dialect.offered() if model.state in held]
         for name in names:
             await dialect.unload(name)
         return names
@@ -234,9 +234,14 @@ class Client:
                     if watch.first is None and together[-1][0] == COMMENT:
                         # It waits in the server's own queue, and the server is there to say so.
                         first_by = now() + timeouts.first_token
+                    waited_for = watch.first is None
                     for piece in together:
                         for event in watch.seen(decoder.feed(*piece)):
                             yield event
+                        if waited_for and watch.first is not None:
+                            # Who waits for the first token has it before the rest of what came with it is read.
+                            waited_for = False
+                            await asyncio.sleep(0)
             except TimeoutError:
                 stage = "first_token" if watch.first is None else "idle"
                 raise too_slow(self.endpoint.name, stage, timeouts) from None

@@ -14,6 +14,7 @@ class Gathered:
     """``size`` is its characters so far."""
 
     def __init__(self) -> None:
+        self._blocks: list[str] = []
         self._pieces: list[str] = []
         self.size = 0
 
@@ -21,8 +22,10 @@ class Gathered:
         self._pieces.append(piece)
         self.size += len(piece)
         if len(self._pieces) >= _MOST_PIECES:
-            self._pieces = [self.text]
+            # What is whole is not copied again: an answer may have a million pieces.
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces)
+        return "".join((*self._blocks, *self._pieces))

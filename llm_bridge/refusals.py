@@ -172,7 +172,7 @@ def _understood(body: bytes) -> _Said:
     if isinstance(error, dict):
         inner = cast("dict[str, Any]", error)
         words = inner.get("message") or inner.get("error") or inner.get("msg") or ""
-        kind = " ".join(str(inner[name]) for name in ("type", "code") if inner.get(name))
+        kind = " ".join(str(inner[name])[:_MOST_WORDS] for name in ("type", "code") if inner.get(name))
         return _Said(_short(str(words)), kind, inner, by_api=True)
     return _Said(_short(error if isinstance(error, str) else json.dumps(error)), by_api=isinstance(told, dict))
 

@@ -70,9 +70,13 @@ class Wanted:
 
     @classmethod
     def by(cls, request: ChatRequest, tokens: int | None = None) -> Wanted:
-        """What a request needs, under the name that it has as its model; ``tokens`` is its prompt."""
+        """What a request needs, under the name that it has as its model; ``tokens`` is its prompt.
+
+        A model that is named need not have room for the longest answer that is allowed: its server cuts that short.
+        """
         vision = any(message.images for message in request.messages)
-        room = None if tokens is None else tokens + (request.sampling.max_tokens or 0)
+        answer = (request.sampling.max_tokens or 0) if _words(request.model) is not None else 0
+        room = None if tokens is None else tokens + answer
         return cls(request.model, room, vision, bool(request.tools), request.think is True)
 
 

@@ -84,7 +84,7 @@ async def _looked_at(transport: Transport) -> Found | None:
             found = Found(url, kind.kind, kind.title, problem="It does not list its models in time.")
             dialect = kind(transport)
             await dialect.learn()
-            return replace(found, models=tuple(await dialect.models()), problem="")
+            return replace(found, models=tuple(await dialect.offered()), problem="")
     except (TimeoutError, TimedOut):
         return found
     except BridgeError as failure:

@@ -171,6 +171,7 @@ class Transport:
         Raises:
             BadInput: ``body`` holds what JSON cannot.
             ServerUnavailable, ServerLost: as their names say.
+            BadAnswer: it is compressed.
             BridgeError: what the server's refusal means.
         """
         content = None if body is None else self._encoded(body)
@@ -179,10 +180,19 @@ class Transport:
             async with self._http.stream(
                 method, path, content=content, headers={**kind, **(headers or {})}
             ) as response:
+                self._refuse_packed(response)
                 if response.status_code >= 300:
                     words = await self._whole(response)
                     raise refusal(self.name, response.status_code, response.headers, words)
                 yield response
+
+    def _refuse_packed(self, response: httpx.Response) -> None:
+        """A few packed bytes can be gigabytes, and would be so before anything here could count them."""
+        if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+            raise BadAnswer(
+                f"{self.name} compresses its answers, though it was asked not to.",
+                hint="Switch compression off there, or in the proxy in front of it.",
+            )
 
     def _encoded(self, body: Mapping[str, Any]) -> bytes:
         try:

@@ -21,6 +21,7 @@ TESTS = (
     "tests/store/test_contract.py",
     "tests/store/test_listing.py",
     "tests/store/test_queueing.py",
+    "tests/store/test_unstored.py",
     "tests/dispatch/test_breaker.py",
 )
 

@@ -213,3 +213,10 @@ def test_a_backend_may_not_have_the_name_of_a_plain_address(file: Path) -> None:
     file.write_text(named)
     with pytest.raises(SettingsError, match="name"):
         reloaded(with_option, before)
+
+
+def test_one_card_for_comfyui_and_language_models_is_said_once(file: Path) -> None:
+    settings = load_settings(comfyui_url="http://a:1", llm_url="http://b:2", card="gpu0")
+    assert {backend.place for backend in backends_of(settings)} == {"gpu0"}
+    apart = load_settings(comfyui_url="http://a:1", llm_url="http://b:2")
+    assert len({backend.place for backend in backends_of(apart)}) == 2

@@ -65,3 +65,17 @@ async def test_what_is_taken_is_not_told_again() -> None:
         assert watcher.taken() == (Progress(0.1), Progress(0.2))
         assert watcher.oldest is None
         assert await watcher.wait(0.01) == NOTHING
+
+
+async def test_who_only_comes_to_be_answered_wakes_the_dispatcher_and_changed_nothing() -> None:
+    board = Board()
+    with board.watching_work() as work:
+        board.post_guest()
+        assert not work.changed
+        with anyio.fail_after(5):
+            assert await work.wait(60) == Notice((), changed=False)
+        board.post_guest()
+        board.post_work()
+        assert work.changed
+        assert await work.wait(60) == Notice((), changed=True)
+        assert not work.changed

@@ -44,6 +44,8 @@ _MOST_TEXT = 20_000
 """Letters of a growing answer that are shown while it grows; the end is what people watch."""
 _MOST_ANSWER = 4_000_000
 """Letters of an answer, thoughts and calls included: a model that goes round in circles fills no disk."""
+_LETTERS_OF_A_PIECE = 32
+"""What a piece of a tool call counts beside its letters: one without any takes room as well."""
 
 
 class LLMBackend:
@@ -183,8 +185,10 @@ class _Bounded:
 
     def see(self, event: Event) -> None:
         match event:
-            case Text(more) | Reasoning(more) | ToolCallPiece(arguments=more):
+            case Text(more) | Reasoning(more):
                 self._letters += len(more)
+            case ToolCallPiece(_, arguments, id, name):
+                self._letters += len(arguments) + len(id) + len(name) + _LETTERS_OF_A_PIECE
             case Restarted():
                 self._letters = 0
             case _:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Self
 
 import anyio
@@ -36,6 +37,14 @@ _TIDY_SECONDS = 5.0
 Open = Callable[[BackendConfig], AbstractAsyncContextManager[Backend]]
 
 
+@dataclass(slots=True)
+class _Card:
+    """``unload`` are those that must let go of its memory, in this order, before anybody begins; one sees to it."""
+
+    lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
+    unload: dict[str, None] = field(default_factory=dict[str, None])
+
+
 class Pool:
     """Make it with `open`; nothing is asked of the backends before jobs are sent (`serve`) or checked."""
 
@@ -44,7 +53,7 @@ class Pool:
         self._members: dict[str, Member] = {}
         self._alive: list[Member] = []
         self._modes: Mapping[str, Mode] = {}
-        self._cards: dict[str, anyio.Lock] = {}
+        self._cards: dict[str, _Card] = {}
         self._changing = anyio.Lock()
         self._on_change: Callable[[], None] = lambda: None
         self._on_freed: Callable[[str], Awaitable[object]] | None = None
@@ -197,12 +206,20 @@ class Pool:
         member.notice()
 
     async def make_room(self, member: Member, unload: Iterable[str]) -> None:
-        """Let the others of the card go of their memory, and wait for whoever is at it already."""
-        async with self._cards.setdefault(member.config.place, anyio.Lock(fast_acquire=True)):
-            for name in unload:
+        """Let the others of the card go of their memory, and wait for whoever is at it already.
+
+        What is left undone by one who is cancelled, the next one does: it came because it was to be done.
+        """
+        card = self._cards.setdefault(member.config.place, _Card())
+        card.unload |= dict.fromkeys(unload)
+        card.unload.pop(member.name, None)
+        async with card.lock:
+            while card.unload:
+                name = next(iter(card.unload))
                 other = self.find(name)
                 if other is not None and other.breaker.failure is None:
                     await self._unload(other)
+                card.unload.pop(name, None)
 
     async def _unload(self, member: Member) -> bool:
         try:

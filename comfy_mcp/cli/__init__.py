@@ -51,7 +51,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except WorkbenchError as failure:
-            click.echo(f"error: {failure}", err=True)
+            # Imported late for the same reason as the commands.
+            importlib.import_module("comfy_mcp.cli.shown").say(f"error: {failure}", err=True)
             sys.exit(2 if isinstance(failure, BadRequest | TemplateError) else 1)
 
 

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from comfy_mcp.cli.shown import cell
 from comfy_mcp.errors import BackendError
 from comfy_mcp.settings import load_settings
 from comfy_mcp.store import Mode
@@ -45,5 +46,6 @@ async def _backends(order: str | None, name: str | None) -> None:
             except (BackendError, TimeoutError) as failure:
                 answers = str(failure) or "not in time"
             tags = ", ".join(sorted(config.tags))
-            table.add_row(member.name, member.mode, answers, str(config.concurrency), tags, config.place)
+            told = (member.name, member.mode, answers, config.concurrency, tags, config.place)
+            table.add_row(*map(cell, told))
         Console(width=160).print(table)

@@ -14,9 +14,9 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
 from comfy_mcp.cli.llm.servers import endpoints, in_our_words
+from comfy_mcp.cli.shown import cell, in_line
 from comfy_mcp.settings import LLMServerSettings, Settings, load_settings
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.comparisons import Making
@@ -99,7 +99,7 @@ def _table(results: Results) -> Table:
     for column in shown:
         table.add_column(column.title, justify="right")
     for number, model in enumerate(results.comparison.models):
-        table.add_row(Text(model), *(Text(column.cells[number].text) for column in shown))
+        table.add_row(cell(in_line(model)), *(cell(column.cells[number].text) for column in shown))
     return table
 
 
@@ -159,7 +159,12 @@ class _Bar:
     """How far it is, on standard error."""
 
     def __init__(self, cells: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._progress.add_task("asking", total=cells)
 
@@ -170,10 +175,10 @@ class _Bar:
     def __exit__(self, *failure: object) -> None:
         self._progress.stop()
 
-    def see(self, cell: Cell, change: Event | CellResult) -> None:
+    def see(self, of: Cell, change: Event | CellResult) -> None:
         if isinstance(change, CellResult):
             self._progress.advance(self._task)
-        self._progress.update(self._task, description=cell.model)
+        self._progress.update(self._task, description=in_line(of.model))
 
     async def judging(self) -> None:
         self._progress.update(self._task, description="judging")

@@ -16,6 +16,7 @@ from mcp import Client
 from mcp_types import ImageContent, TextContent
 
 from comfy_mcp.backends import ComfyUIBackend
+from comfy_mcp.cli.shown import in_line, say
 from comfy_mcp.cli.snippets import snippets
 from comfy_mcp.errors import BackendUnavailable, WorkbenchError
 from comfy_mcp.proxy import listening
@@ -47,7 +48,7 @@ async def _demo(settings: Settings, prompt: str, out: Path) -> None:
     path = await _saved(picture, out)
     # The link in the answer led to this demo's own server, which is gone.
     told = "\n".join(line for line in text.splitlines() if "http" not in line)
-    click.echo(f"\n{told}\n\nThe picture: {path}\n")
+    say(f"\n{told}\n\nThe picture: {path}\n")
     click.echo(snippets(settings))
 
 
@@ -91,7 +92,7 @@ async def _call(url: str, prompt: str) -> tuple[str, bytes]:
     """Call `txt2img` as a chat client does, showing the progress that a chat would see."""
 
     async def show(progress: float, total: float | None, message: str | None) -> None:
-        click.echo(f"\r{progress:4.0%} {message or '':30}", nl=False)
+        click.echo(f"\r{progress:4.0%} {in_line(message or ''):30}", nl=False)
 
     click.echo(f"Calling the tool txt2img at {url} …")
     async with Client(url) as chat:

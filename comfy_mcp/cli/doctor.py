@@ -8,6 +8,7 @@ import anyio
 import click
 from rich.console import Console
 
+from comfy_mcp.cli.shown import cell
 from comfy_mcp.doctor import Verdict, examine
 from comfy_mcp.settings import Settings, load_settings
 
@@ -28,7 +29,7 @@ async def _examine(settings: Settings) -> bool:
     healthy = True
     async for finding in examine(settings):
         style = _STYLE[finding.verdict]
-        console.print(f"[{style}]{finding.verdict:4}[/] {finding.what}: ", end="")
-        console.print(finding.told, markup=False)
+        told = cell(f" {finding.what}: {finding.told}")
+        console.print(cell(f"{finding.verdict:4}", style) + told)
         healthy = healthy and finding.verdict is not Verdict.BAD
     return healthy

@@ -8,6 +8,7 @@ import anyio
 import click
 
 from comfy_mcp.backends import ComfyUIBackend
+from comfy_mcp.cli.shown import in_line, say
 from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.workflows import Imported, import_workflow, write_template
 
@@ -24,11 +25,11 @@ def command(file: Path, name: str | None, into: Path | None, overwrite: bool) ->
     settings = load_settings()
     imported = anyio.run(_import, settings, file, name or file.stem)
     folder = write_template(imported, into or settings.template_folders[0], overwrite=overwrite)
-    click.echo(f"{imported.id}: {len(imported.manifest.parameters)} parameters in {folder}")
+    say(f"{imported.id}: {len(imported.manifest.parameters)} parameters in {folder}")
     for parameter, told in imported.manifest.parameters.items():
-        click.echo(f"  {parameter} ({told.type}): {told.label or ''}")
+        say(in_line(f"  {parameter} ({told.type}): {told.label or ''}"))
     for warning in imported.warnings:
-        click.echo(f"note: {warning}", err=True)
+        say(in_line(f"note: {warning}"), err=True)
     click.echo(f"Trim manifest.toml to taste, then: comfy-workbench run {imported.id} --set prompt=…")
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
+from comfy_mcp.cli.shown import cell, in_line
 from comfy_mcp.content import job_status
 from comfy_mcp.jobs import Job, JobState
 from comfy_mcp.settings import load_settings
@@ -72,11 +72,11 @@ def _table(jobs: Sequence[Job]) -> Table:
     for job in jobs:
         table.add_row(
             job.id[:8],
-            job.template,
-            Text(job_status(job), style=_STYLE.get(job.state, "")),
+            cell(in_line(job.template)),
+            cell(in_line(job_status(job)), _STYLE.get(job.state, "")),
             ProgressBar(total=1.0, completed=job.progress.fraction, width=8) if job.state is JobState.RUNNING else "",
-            job.model,
-            job.backend or "",
+            cell(in_line(job.model)),
+            cell(in_line(job.backend or "")),
             _age(job),
         )
     return table

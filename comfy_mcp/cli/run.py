@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from comfy_mcp.cli import shown
 from comfy_mcp.errors import InvalidParameter, WorkbenchError
 from comfy_mcp.jobs import Job, JobRequest, JobState
 from comfy_mcp.settings import load_settings
@@ -31,7 +31,7 @@ def command(template: str, assignments: tuple[str, ...], style: str | None, out:
     values = dict(map(_assignment, assignments))
     job = anyio.run(_run, template, values, style, out, as_json)
     if job.state is not JobState.SUCCEEDED:
-        click.echo(f"error: the job {job.state}. {job.error or ''}".strip(), err=True)
+        shown.say(f"error: the job {job.state}. {job.error or ''}".strip(), err=True)
         sys.exit(1)
 
 
@@ -50,16 +50,16 @@ async def _run(template: str, values: dict[str, Any], style: str | None, out: Pa
         saved = await _save(workbench, job, out, as_json)
         if as_json:
             await _write(job, out)
-            click.echo(_as_json(job, saved))
+            click.echo(_job_json(job, saved))
         elif job.state is JobState.SUCCEEDED:
             for warning in job.warnings:
-                click.echo(f"note: {warning}", err=True)
+                shown.say(f"note: {warning}", err=True)
             for path in saved:
-                click.echo(str(path))
+                shown.say(path)
             if written := await _write(job, out):
                 click.echo(str(written))
             else:
-                click.echo("".join(f"{text}\n" for text in _texts(job)), nl=False)
+                shown.say("".join(f"{text}\n" for text in _texts(job)), nl=False)
         return job
 
 
@@ -126,7 +126,7 @@ def _texts(job: Job) -> list[str]:
     return [str(output.value) for output in job.outputs if output.kind == "text"]
 
 
-def _as_json(job: Job, saved: list[Path]) -> str:
+def _job_json(job: Job, saved: list[Path]) -> str:
     told = {
         "id": job.id,
         "state": job.state,
@@ -148,4 +148,4 @@ def _as_json(job: Job, saved: list[Path]) -> str:
         "outputs": [{"node": output.node, "kind": output.kind, "value": output.value} for output in job.outputs],
         "error": {"code": job.error.code, "message": job.error.message, "hint": job.error.hint} if job.error else None,
     }
-    return json.dumps(told, ensure_ascii=False, indent=2)
+    return shown.as_json(told)

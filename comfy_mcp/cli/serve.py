@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 
 import anyio
@@ -24,6 +25,7 @@ def command(host: str | None, port: int | None) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    logging.getLogger().setLevel(settings.log_level.upper())
     async with Workbench.open(settings) as workbench, listening(workbench) as address:
         # What is loaded now stays: searching it for garbage again and again stops every call for a tenth of a second.
         gc.freeze()

@@ -6,6 +6,7 @@ The handshake is answered before the workbench is even imported: chats that star
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,9 @@ class _Late:
         from comfy_mcp.tools.toolbox import toolbox
         from comfy_mcp.workbench import Workbench
 
-        async with Workbench.open(settings := load_settings()) as workbench:
+        settings = load_settings()
+        logging.getLogger().setLevel(settings.log_level.upper())
+        async with Workbench.open(settings) as workbench:
             self._toolbox = toolbox(workbench)
             if settings.public_url is not None:
                 # Nothing listens here; that address is of a `serve` on the same data folder, which knows our signature.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from comfy_mcp.cli import shown
 from comfy_mcp.settings import load_settings
 from comfy_mcp.workflows import Catalogue, describe, shipped_folder
 
@@ -23,11 +22,11 @@ def command(as_json: bool) -> None:
             "styles": {name: style.title for name, style in catalogue.styles.items()},
             "problems": [str(diagnostic) for diagnostic in catalogue.diagnostics],
         }
-        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        click.echo(shown.as_json(told))
         return
     width = max(map(len, catalogue.templates), default=0)
     for name, template in catalogue.templates.items():
-        click.echo(f"{name:{width}}  {template.description}")
-    click.echo("\nstyles: " + ", ".join(catalogue.styles))
+        shown.say(shown.in_line(f"{name:{width}}  {template.description}"))
+    shown.say("\nstyles: " + ", ".join(map(shown.in_line, catalogue.styles)))
     for diagnostic in catalogue.diagnostics:
-        click.echo(f"problem: {diagnostic}", err=True)
+        shown.say(f"problem: {diagnostic}", err=True)

@@ -24,7 +24,7 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.option("--owner", default=OWN, help=f"Whose jobs it makes and sees. [default: {OWN}, who owns this machine]")
+@click.option("--owner", default="", help=f"Whose jobs it makes and sees; {OWN} owns this machine. [default: NAME]")
 @click.option(
     "--right",
     "rights",
@@ -33,12 +33,15 @@ def command() -> None:
     help="May be repeated. [default: make]",
 )
 @click.option("--rate", type=click.IntRange(min=0), help="Requests a minute, 0 for any number. [default: as set]")
-@click.option("--waiting", type=click.IntRange(min=1), help="Most jobs of its owner that may wait. [default: as set]")
+@click.option("--waiting", type=click.IntRange(min=1), help="Most jobs of its owner, and chats, that may wait.")
 def add(name: str, owner: str, rights: tuple[str, ...], rate: int | None, waiting: int | None) -> None:
     """Make a token and print it, this once: what is kept is only good for recognising it.
 
     make: ask for pictures and texts. graphs: send graphs through ComfyUI's routes. users: say which of many users asks.
     admin: pause backends.
+
+    Each token has jobs of its own. For one more device of yours, which shall see the same jobs, say --owner local; of
+    several tokens of one owner, the smallest number that may wait counts.
     """
     allowed = frozenset(Right(right) for right in rights) or frozenset({Right.MAKE})
     anyio.run(_add, Token(name, owner, allowed, rate, waiting))
@@ -60,7 +63,7 @@ def revoke(name: str) -> None:
 async def _add(token: Token) -> None:
     async with Workbench.open(load_settings(), dispatch=False) as workbench:
         click.echo(await workbench.tokens.add(token))
-    click.echo(f"{token.name} makes jobs of {token.owner}. This is the only time that it is shown.", err=True)
+    click.echo(f"{token.name} makes jobs of {token.whose}. This is the only time that it is shown.", err=True)
 
 
 async def _list() -> None:

@@ -38,8 +38,7 @@ class Answering:
         member = guest.member
         assert member is not None
         try:
-            await self._pool.make_room(member, unload)
-            await self._told(guest, member, limits.timeout)
+            await self._told(guest, member, unload, limits.timeout)
             member.breaker.worked()
         except BackendUnavailable as failure:
             return await self._lost(guest, member, failure, limits)
@@ -55,11 +54,12 @@ class Answering:
             guest.fail(InternalError())
         return True
 
-    async def _told(self, guest: Guest, member: Member, timeout: float) -> None:
-        started = time.monotonic()
+    async def _told(self, guest: Guest, member: Member, unload: tuple[str, ...], timeout: float) -> None:
         with guest.scope:
-            guest.scope.deadline = anyio.current_time() + timeout
             if not guest.left and guest.stopped is None:
+                await self._pool.make_room(member, unload)
+                started = time.monotonic()
+                guest.scope.deadline = anyio.current_time() + timeout
                 backend = cast("LLMBackend", member.backend)
                 reply = await backend.ask(guest.request, guest.tell)
                 guest.answered(reply.measured(queued=started - guest.arrived))

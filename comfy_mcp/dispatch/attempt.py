@@ -50,7 +50,7 @@ class Attempt:
     """A leased job at ``member``, once the backends ``unload`` let go of the card.
 
     ``member`` is None when its backend is not there any more. ``adopted`` means an earlier process began it. ``scope``
-    ends the work on it, when somebody else holds the job now.
+    ends the work on it, when somebody else holds the job now. ``stops`` is how often it was told to end.
     """
 
     job: Job
@@ -60,6 +60,7 @@ class Attempt:
     progress: Progress = field(default_factory=Progress)
     recorded: Progress = field(default_factory=Progress)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    stops: int = 0
 
     @property
     def id(self) -> str:

@@ -23,6 +23,7 @@ from comfy_mcp.dispatch.choosing import Choice, Choosing
 from comfy_mcp.dispatch.guests import Guests
 from comfy_mcp.dispatch.limits import Limits
 from comfy_mcp.dispatch.reception import Reception
+from comfy_mcp.dispatch.seen import POLL_SECONDS, Seen
 from comfy_mcp.errors import DatabaseUnavailable, InternalError, PoisonJob, WorkbenchError
 from comfy_mcp.jobs import Job, Progress
 from comfy_mcp.store import JobStore, Outcome, Queue, Start
@@ -32,7 +33,6 @@ __all__ = ["Dispatcher"]
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 1.0
 _STORAGE_SECONDS = 1.0
 _STOP_SECONDS = 10.0
@@ -58,7 +58,10 @@ class Dispatcher:
         self._running: dict[str, Attempt] = {}
         self._choosing = Choosing(pool)
         self.guests = Guests(pool, board, limits, self._hosts)
-        self._reception = Reception(store, pool, self._choosing, self.guests, running=self._running, limits=limits)
+        self._seen = Seen()
+        self._reception = Reception(
+            store, pool, self._choosing, self.guests, seen=self._seen, running=self._running, limits=limits
+        )
         self._stopping: set[str] = set()
         self._left: dict[str, int] = {}
 
@@ -70,13 +73,18 @@ class Dispatcher:
                     tasks.start_soon(self._heed_cancels, tasks)
                     await self._persistently(self._heed_modes)
                     self._take_up(await self._persistently(partial(self._store.adopt, everything=True)), tasks)
-                    self._pool.serve(self._board.post_work, self._store.forget_card)
+                    self._pool.serve(self._board.post_work, self._freed)
                     tasks.start_soon(self._again_and_again, _PROGRESS_SECONDS, self._each_second)
                     tasks.start_soon(self._again_and_again, self._limits().beat, partial(self._keep_leases, tasks))
                     while True:
-                        if not await self._start_next(tasks):
-                            # The notice of a job that another process queued does not reach this board.
-                            await work.wait(_POLL_SECONDS)
+                        if work.changed or self._running:
+                            self._seen.forget()
+                        if await self._start_next(tasks):
+                            continue
+                        # The notice of a job that another process queued does not reach this board.
+                        notice = await work.wait(POLL_SECONDS)
+                        if notice.changed:
+                            self._seen.forget()
         except anyio.get_cancelled_exc_class():
             # What runs goes on for the next dispatcher, without counting as if we had died under it.
             with anyio.CancelScope(shield=True), anyio.move_on_after(_GOODBYE_SECONDS), suppress(DatabaseUnavailable):
@@ -89,6 +97,10 @@ class Dispatcher:
         """Whether it runs, and this owner may ask within it: whose job it is, or who has the machine, since a node that
         asks for everybody does so in that name."""
         return any(each.id == attempt and owner in (OWN, each.job.owner) for each in self._running.values())
+
+    async def _freed(self, card: str) -> None:
+        await self._store.forget_card(card)
+        self._board.post_work()
 
     async def _again_and_again(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         """What goes wrong once goes wrong for nobody's jobs."""
@@ -111,8 +123,12 @@ class Dispatcher:
         try:
             if await self._reception.admit(tasks):
                 return True
+            if self._seen.idle is not None:
+                return False
             waiting, kept_free = self.guests.waiting, self._reception.kept_free
             job = await self._store.lease(str(uuid4()), choose)
+            if job is None:
+                await self._reception.look()
         except DatabaseUnavailable:
             log.exception("The job database refuses; trying again.")
             await anyio.sleep(_STORAGE_SECONDS)
@@ -237,7 +253,7 @@ class Dispatcher:
         """
         with self._board.watching_work() as work:
             while True:
-                await work.wait(_POLL_SECONDS)
+                await work.wait(POLL_SECONDS)
                 if not self._running:
                     continue
                 try:
@@ -250,11 +266,16 @@ class Dispatcher:
                     tasks.start_soon(self._heed_cancel, self._running[job])
 
     async def _heed_cancel(self, attempt: Attempt) -> None:
-        """In a task of its own: a backend that hangs keeps nobody else's job running."""
+        """In a task of its own: a backend that hangs keeps nobody else's job running.
+
+        Each time it waits longer before it may be repeated: a sampler can take minutes for the step that it is at.
+        """
         try:
             self.guests.stop_within(attempt.id)
             with anyio.move_on_after(_STOP_SECONDS):
                 await self._stop(attempt)
+            attempt.stops += 1
+            await anyio.sleep(min(_STOP_SECONDS, POLL_SECONDS * 2**attempt.stops))
         finally:
             self._stopping.discard(attempt.job.id)
 

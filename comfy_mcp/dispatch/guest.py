@@ -24,7 +24,8 @@ class Guest:
     """What is asked, for whom, and the events of the answer, which one reader may hear from any task.
 
     ``needs`` is what a server must offer. ``within`` is the attempt whose graph asks, "" for none. ``server`` is where
-    it is answered; before that, where it probably will be. ``because`` says why it was chosen.
+    it is answered; before that, where it probably will be. ``because`` says why it was chosen. Of its
+    owner's guests ``most`` may wait, None for as many as of any other's.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class Guest:
         within: str = "",
         server: str = "",
         because: str = "",
+        most: int | None = None,
     ) -> None:
         self.request, self.needs = request, needs
         self.owner, self.priority, self.within = owner, priority, within
-        self.server, self.because = server, because
+        self.server, self.because, self.most = server, because, most
         self.reply = Reply()
         self.arrived = time.monotonic()
         self.order: float | None = None
@@ -70,6 +72,10 @@ class Guest:
     @property
     def ended(self) -> bool:
         return self._ended
+
+    @property
+    def failed(self) -> bool:
+        return self._failure is not None
 
     def tell(self, event: Event) -> None:
         """Add what happened, for its reader to hear."""

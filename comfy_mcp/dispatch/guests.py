@@ -63,7 +63,7 @@ class Guests:
             guest.within = ""
         self._refuse_too_many(guest)
         self._waiting.append(guest)
-        self._board.post_work()
+        self._board.post_guest()
 
     def _refuse_too_many(self, guest: Guest) -> None:
         limits, alike = self._limits(), self.waiting
@@ -71,7 +71,11 @@ class Guests:
             # A graph that runs is not kept waiting by those who wait for it to end.
             alike = [each for each in self.nested if each.within == guest.within]
         own = sum(each.owner == guest.owner for each in alike)
-        if len(alike) < limits.guests and own < limits.guests_per_owner:
+        most = limits.guests_per_owner if guest.most is None else guest.most
+        if not guest.within:
+            # However much one may ask for, others find room in the line.
+            most = min(most, -(-limits.guests // 2))
+        if len(alike) < limits.guests and own < most:
             return
         seconds = max(1, round(_UNMEASURED_SECONDS if self._seconds is None else self._seconds))
         raise Overloaded(
@@ -99,7 +103,11 @@ class Guests:
             self._waiting.sort(key=lambda each: each.arrived)
         else:
             guest.fail(guest.stopped or _closing())
-        self._board.post_work()
+        if guest.ended and not guest.failed:
+            self._board.post_guest()
+        else:
+            # What was known of its card may be so no more.
+            self._board.post_work()
 
     def took(self, seconds: float) -> None:
         """Learn from how long an answer took."""
@@ -131,7 +139,7 @@ class Guests:
     def _out(self, guest: Guest) -> bool:
         """Whether it only waited."""
         if self._remove(guest):
-            self._board.post_work()
+            self._board.post_guest()
             return True
         guest.scope.cancel()
         return False

@@ -12,8 +12,8 @@ class Limits:
     """``timeout`` seconds per attempt, ``attempts`` per job; leases are renewed every ``beat`` seconds.
 
     A job under which ``takeovers`` dispatchers ended is taken for the cause, and set aside. Of the guests, ``guests``
-    may wait in all and ``guests_per_owner`` of one owner, and each at most ``patience`` seconds for a server to be
-    there.
+    may wait in all and ``guests_per_owner`` of one owner, but at most half of them, and each at most
+    ``patience`` seconds for a server to be there.
     """
 
     timeout: float = 1800.0

@@ -18,8 +18,9 @@ from comfy_mcp.dispatch.choosing import Choosing
 from comfy_mcp.dispatch.guest import Guest
 from comfy_mcp.dispatch.guests import Guests, fits
 from comfy_mcp.dispatch.limits import Limits
+from comfy_mcp.dispatch.seen import Seen
 from comfy_mcp.errors import DatabaseUnavailable
-from comfy_mcp.store import JobStore
+from comfy_mcp.store import JobStore, Queue
 
 __all__ = ["Reception"]
 
@@ -36,11 +37,12 @@ class Reception:
         choosing: Choosing,
         guests: Guests,
         *,
+        seen: Seen,
         running: Mapping[str, Attempt],
         limits: Callable[[], Limits],
     ) -> None:
         self._store, self._pool, self._choosing, self._guests = store, pool, choosing, guests
-        self._running, self._limits = running, limits
+        self._seen, self._running, self._limits = seen, running, limits
         self._answering = Answering(store, pool)
 
     async def admit(self, tasks: TaskGroup) -> bool:
@@ -53,6 +55,12 @@ class Reception:
         self._guests.look_round()
         return started
 
+    async def look(self) -> Queue:
+        """What waits in the store now. Raises DatabaseUnavailable."""
+        queue = await self._store.queue()
+        self._seen.see(queue)
+        return queue
+
     @property
     def kept_free(self) -> Collection[str]:
         """The backends that get nothing else now: one of them shall have room for what a graph asks for."""
@@ -60,7 +68,7 @@ class Reception:
         return {member.name for guest in waiting for member in members if fits(guest, member)}
 
     async def _admit_in_turn(self, tasks: TaskGroup) -> bool:
-        queue, started = await self._store.queue(), False
+        queue, started = self._seen.idle or await self.look(), False
         while waiting := self._guests.waiting:
             choice = self._choosing.choose(queue, waiting, self.kept_free)
             if choice.guest is None or choice.start is None:
@@ -70,6 +78,7 @@ class Reception:
             if choice.loads:
                 # Before it is so: killed in between, nobody takes the card for what it is not.
                 await self._store.begin_batch(choice.start, choice.guest.model)
+                self._seen.forget()
             self._choosing.started(choice)
             if (member := self._pool.find(choice.start.backend)) is None:
                 break
@@ -89,6 +98,7 @@ class Reception:
         if not member.running:
             # The card now holds memory of both: nothing may be taken for granted of it afterwards.
             await self._store.forget_card(member.config.place)
+            self._seen.forget()
         self._begin(guest, member, (), tasks)
         return True
 

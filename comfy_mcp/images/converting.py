@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from comfy_mcp.images.decoder import run_decoder
+from comfy_mcp.images.gate import admit
 from comfy_mcp.images.limits import MADE
 from comfy_mcp.images.sniffing import sniff
-from comfy_mcp.images.structure import read_structure
-from comfy_mcp.images.threads import run_quick
 
 __all__ = ["convert"]
 
@@ -18,12 +16,9 @@ async def convert(data: bytes, mime: str, *, quality: int | None = None) -> byte
 
     Raises:
         InvalidImage: no whole picture.
-        TooLarge: more pixels than ComfyUI may make, or there is no memory or no time for it.
+        TooLarge: more than ComfyUI may make, or there is no memory or no time for it.
     """
-    has = sniff(data).mime
-    if has == mime and quality is None:
+    if sniff(data).mime == mime and quality is None:
         return data
-    structure = await run_quick(lambda: read_structure(data, has))
-    MADE.check(structure.width, structure.height)
-    made = await run_decoder("convert", data, structure, has, {"to": mime, "quality": quality})
-    return data if made.data is None else made.data
+    picture = await admit(data, MADE)
+    return (await picture.run("convert", to=mime, quality=quality)).data

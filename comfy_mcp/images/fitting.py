@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from comfy_mcp.images.decoder import run_decoder
+from comfy_mcp.images.gate import admit
 from comfy_mcp.images.limits import MADE
-from comfy_mcp.images.sniffing import sniff
-from comfy_mcp.images.structure import read_structure
-from comfy_mcp.images.threads import run_quick
 
 __all__ = ["Fitted", "fit"]
 
@@ -46,13 +43,10 @@ async def fit(
         InvalidImage: no whole picture.
         TooLarge: more pixels than ComfyUI may make, or no copy is small enough.
     """
-    mime = sniff(data).mime
-    structure = await run_quick(lambda: read_structure(data, mime))
-    MADE.check(structure.width, structure.height)
-    longest = max(structure.width, structure.height)
+    picture = await admit(data, MADE)
+    mime, longest = picture.mime, max(picture.structure.width, picture.structure.height)
     if len(data) <= max_bytes and longest <= (max_side or longest) and mime in {*_ANYWHERE, *mime_preference[:1]}:
         return Fitted(data, mime, original=True)
 
-    asked = {"max_bytes": max_bytes, "max_side": max_side, "preference": list(mime_preference)}
-    made = await run_decoder("fit", data, structure, mime, asked)
-    return Fitted(data if made.data is None else made.data, made.mime, original=made.data is None)
+    made = await picture.run("fit", max_bytes=max_bytes, max_side=max_side, preference=list(mime_preference))
+    return Fitted(made.data, made.mime, original=False)

@@ -5,11 +5,8 @@ Owns what of a picture is its mask. Used by the front doors whose clients send m
 
 from __future__ import annotations
 
-from comfy_mcp.images.decoder import run_decoder
+from comfy_mcp.images.gate import admit
 from comfy_mcp.images.limits import UPLOADED
-from comfy_mcp.images.sniffing import sniff
-from comfy_mcp.images.structure import read_structure
-from comfy_mcp.images.threads import run_quick
 
 __all__ = ["mask_in"]
 
@@ -23,8 +20,5 @@ async def mask_in(data: bytes, *, inverted: bool = False, only_alpha: bool = Fal
         InvalidImage: no whole picture, or one that says nothing.
         TooLarge: more pixels than people may send, or there is no memory or no time for it.
     """
-    mime = sniff(data).mime
-    structure = await run_quick(lambda: read_structure(data, mime))
-    UPLOADED.check(structure.width, structure.height, structure.frames)
-    made = await run_decoder("mask", data, structure, mime, {"inverted": inverted, "only_alpha": only_alpha})
-    return data if made.data is None else made.data
+    picture = await admit(data, UPLOADED)
+    return (await picture.run("mask", inverted=inverted, only_alpha=only_alpha)).data

@@ -6,7 +6,6 @@ Reads one line of JSON, then the picture; writes one line of JSON, then what was
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any
 
@@ -23,8 +22,6 @@ def _bound(memory: int, seconds: float) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # Who makes small requests meanwhile goes first.
-        os.nice(10)
 
 
 def _main() -> None:
@@ -37,14 +34,15 @@ def _main() -> None:
     # Each thread of the decoder takes addresses for its stack and its buffers.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 2
     try:
-        made = TASKS[asked["task"]](sys.stdin.buffer.read(), **asked["given"])
+        data = sys.stdin.buffer.read()
+        made = TASKS[asked["task"]](data, **asked["given"])
     except WorkbenchError as failure:
         record = failure.record
         told: dict[str, Any] = {"code": record.code, "message": record.message, "hint": record.hint}
         _write({"failed": {**told, "details": record.details}}, None)
     else:
-        head = {"kept": made.data is None, "mime": made.mime, "width": made.width, "height": made.height}
-        _write(head, made.data)
+        kept, size = made.data is data, {"width": made.width, "height": made.height, "frames": made.frames}
+        _write({"kept": kept, "mime": made.mime, **size}, None if kept else made.data)
 
 
 def _write(head: dict[str, Any], data: bytes | None) -> None:

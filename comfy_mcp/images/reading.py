@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from comfy_mcp.errors import InvalidImage, OutputUnreadable
+from comfy_mcp.images.gate import admit
 from comfy_mcp.images.limits import MADE, Limits
 from comfy_mcp.images.recordings import check_recording
 from comfy_mcp.images.sniffing import Media, sniff
-from comfy_mcp.images.structure import read_structure
 from comfy_mcp.images.threads import run_quick
 
 __all__ = ["Inspection", "inspect", "measure", "verify"]
@@ -36,7 +36,16 @@ async def inspect(data: bytes, *, limits: Limits = MADE) -> Inspection:
         OutputUnreadable: it is cut off or damaged.
         TooLarge: a picture over ``limits``.
     """
-    return await run_quick(lambda: _inspect(data, limits))
+    media = sniff(data)
+    try:
+        if media.kind == "image":
+            return Inspection(media, *await measure(data, limits=limits))
+        await run_quick(lambda: check_recording(data, media.mime))
+    except InvalidImage as failure:
+        raise OutputUnreadable(
+            f"What ComfyUI made cannot be read. {failure.message}", hint="Run the job again."
+        ) from failure
+    return Inspection(media)
 
 
 async def verify(data: bytes, mime: str) -> None:
@@ -58,23 +67,5 @@ async def measure(data: bytes, *, limits: Limits = MADE) -> tuple[int, int, int]
         InvalidImage: it is no picture, cut off or damaged.
         TooLarge: it is over ``limits``.
     """
-    return await run_quick(lambda: _measure(data, limits))
-
-
-def _measure(data: bytes, limits: Limits) -> tuple[int, int, int]:
-    found = read_structure(data, sniff(data).mime)
-    limits.check(found.width, found.height, found.frames)
+    found = (await admit(data, limits)).structure
     return found.width, found.height, found.frames
-
-
-def _inspect(data: bytes, limits: Limits) -> Inspection:
-    media = sniff(data)
-    try:
-        if media.kind == "image":
-            return Inspection(media, *_measure(data, limits))
-        check_recording(data, media.mime)
-    except InvalidImage as failure:
-        raise OutputUnreadable(
-            f"What ComfyUI made cannot be read. {failure.message}", hint="Run the job again."
-        ) from failure
-    return Inspection(media)

@@ -1,4 +1,4 @@
-"""Whether a video, sound or 3D file is all there, as far as its container says so.
+"""Whether a video, sound or 3D file, or an AVIF, is all there, as far as its container says so.
 
 Nothing is decoded and nothing measured. MP3, FLAC and text do not tell their length: any beginning of one passes.
 Used inside images.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from comfy_mcp.images.damage import cut_off, garbled
 
-__all__ = ["check_boxes", "check_recording"]
+__all__ = ["check_recording"]
 
 _UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
 """What a program writes that sends a WAV before it knows where it will end."""
@@ -29,7 +29,7 @@ def check_recording(data: bytes, mime: str) -> None:
         raise cut_off() from None
 
 
-def check_boxes(data: bytes) -> None:
+def _check_boxes(data: bytes) -> None:
     """Check the top-level boxes of MP4, QuickTime and AVIF. Raises InvalidImage."""
     at, kinds = 0, set[bytes]()
     for _ in range(_MOST_BOXES):
@@ -91,9 +91,10 @@ def _ebml_length(data: bytes, at: int) -> tuple[int | None, int]:
 
 
 _CHECKS: dict[str, Callable[[bytes], None]] = {
-    "video/mp4": check_boxes,
-    "video/quicktime": check_boxes,
-    "audio/mp4": check_boxes,
+    "image/avif": _check_boxes,
+    "video/mp4": _check_boxes,
+    "video/quicktime": _check_boxes,
+    "audio/mp4": _check_boxes,
     "video/webm": _matroska,
     "video/x-matroska": _matroska,
     "audio/ogg": _ogg,

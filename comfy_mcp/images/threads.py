@@ -14,14 +14,14 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
-__all__ = ["run_quick", "run_slow", "slow_lane"]
+__all__ = ["quick_lane", "run_quick", "run_slow", "slow_lane"]
 
 T = TypeVar("T")
 
 _QUICK = 4
 _SLOW = 2
-_LARGE_PIXELS = 25_000_000
-"""From here on a decoded picture takes 100 MB and more, so only one at a time is in memory."""
+_LARGE_PIXELS = 8_000_000
+"""From here on a decoder takes 100 MB and more and a core for half a second, so there is only one at a time."""
 
 _lanes: RunVar[tuple[CapacityLimiter, CapacityLimiter, CapacityLimiter]] = RunVar("_lanes")
 
@@ -40,6 +40,14 @@ async def run_quick(work: Callable[[], T]) -> T:
     """Run something that takes milliseconds."""
     quick, _, _ = _get_lanes()
     return await anyio.to_thread.run_sync(work, limiter=quick)
+
+
+@asynccontextmanager
+async def quick_lane() -> AsyncGenerator[None]:
+    """A place among the checks, for who checks somewhere else."""
+    quick, _, _ = _get_lanes()
+    async with quick:
+        yield
 
 
 @asynccontextmanager

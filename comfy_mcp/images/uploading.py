@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from comfy_mcp.images.decoder import run_decoder
+from comfy_mcp.images.gate import admit
 from comfy_mcp.images.limits import UPLOADED, Limits
-from comfy_mcp.images.sniffing import sniff
-from comfy_mcp.images.structure import read_structure
-from comfy_mcp.images.threads import run_quick
 
 __all__ = ["Accepted", "accept_upload"]
 
@@ -36,9 +33,7 @@ async def accept_upload(data: bytes, *, limits: Limits = UPLOADED) -> Accepted:
         InvalidImage: not a whole PNG, JPEG, WebP, GIF or AVIF.
         TooLarge: over ``limits``, or there is no memory or no time for it.
     """
-    mime = sniff(data).mime
-    structure = await run_quick(lambda: read_structure(data, mime))
-    limits.check(structure.width, structure.height, structure.frames)
-    keep = structure.plain and structure.frames == 1 and mime in _KEPT
-    made = await run_decoder("accept", data, structure, mime, {"keep": keep})
-    return Accepted(data if made.data is None else made.data, made.mime, made.width, made.height)
+    picture = await admit(data, limits)
+    keep = picture.structure.plain and picture.structure.frames == 1 and picture.mime in _KEPT
+    made = await picture.run("accept", keep=keep)
+    return Accepted(made.data, made.mime, made.width, made.height)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import comfy_mcp
 from comfy_mcp.callers import EVERYTHING, Principal, Right
 from comfy_mcp.proxy import a1111, api, comfyui, openai
-from comfy_mcp.proxy.failures import translate_failures
+from comfy_mcp.proxy.failures import Words, translate_failures
 from comfy_mcp.proxy.guard import Guard, Rules
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.making import Maker
@@ -31,13 +31,15 @@ from comfy_mcp.workbench import Workbench
 
 __all__ = ["create_app"]
 
-
-_WORDINGS = {
-    "/v1/": openai.openai_failure,
-    "/sdapi/": a1111.a1111_failure,
-    "//sdapi/": a1111.a1111_failure,
-    "/comfyui/": comfyui.comfyui_failure,
-}
+_WORDS = Words(
+    {
+        "/v1/": openai.openai_failure,
+        "/sdapi/": a1111.a1111_failure,
+        "//sdapi/": a1111.a1111_failure,
+        "/comfyui/": comfyui.comfyui_failure,
+    },
+    {"/v1/": openai.OPENAI_STATUSES},
+)
 
 
 def create_app(workbench: Workbench) -> ASGIApp:
@@ -77,17 +79,18 @@ def create_app(workbench: Workbench) -> ASGIApp:
         docs_url="/docs",
         redoc_url=None,
     )
+    # First, since routes are tried in their order, and here somebody waits for a first token.
+    app.include_router(openai.router(workbench, makers["openai"], links))
     app.include_router(api.router(workbench, links))
     app.include_router(a1111.router(workbench, makers["a1111"]))
-    app.include_router(openai.router(workbench, makers["openai"], links))
     if settings.comfyui_routes:
         app.include_router(comfyui.router(workbench))
     app.add_api_route("/healthz", _health(workbench), methods=["GET", "HEAD"], include_in_schema=False)
     for path in ("/mcp", "/mcp/"):
         # Both, and without a redirect: some chats refuse to follow one to a private address.
         app.router.routes.append(Route(path, _Endpoint(mcp), include_in_schema=False))
-    translate_failures(app, _WORDINGS, {"/v1/": openai.OPENAI_STATUSES})
-    return Guard(app, _rules(settings), links.is_signed, workbench.tokens)
+    translate_failures(app, _WORDS)
+    return Guard(app, _rules(settings), links.is_signed, workbench.tokens, _WORDS)
 
 
 class _Endpoint:

@@ -19,12 +19,14 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from comfy_mcp.callers import Right, owner_of, principal_of, standing_of
-from comfy_mcp.errors import BadRequest, InvalidImage, TooLarge
-from comfy_mcp.strict_json import read_json
+from comfy_mcp.errors import BadRequest, InvalidImage, TooLarge, UnsupportedType
+from comfy_mcp.strict_json import read_body
 
-__all__ = ["Asker", "Owner", "asker_of", "form_of", "object_of", "picture_in"]
+__all__ = ["Asker", "Owner", "asker_of", "form_of", "json_in", "object_of", "picture_in"]
 
 _MOST_FILES, _MOST_FIELDS, _MOST_PART = 16, 64, 2**20
+_MOST_JSON = 4 * 2**20
+"""Of a body without pictures inside; with them it may be as large as any."""
 _DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII | re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
@@ -51,13 +53,25 @@ Owner = Annotated[str, Depends(_owner)]
 """The parameter of a handler that needs no more than whose jobs these are."""
 
 
-async def object_of(request: Request, shape: str = "{…}") -> dict[str, Any]:
-    """The body as a JSON object; who sends none is told its ``shape``. Raises BadRequest."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/json", ""):
-        # A page can send other kinds to any address without being asked whether it may.
-        raise BadRequest("The body is not sent as JSON.", hint="Send it with Content-Type: application/json.")
-    told = read_json(await request.body())
+async def object_of(request: Request, shape: str = "{…}", *, pictures: bool = False) -> dict[str, Any]:
+    """The body as a JSON object, with ``pictures`` inside or without; who sends none is told its ``shape``.
+
+    Raises:
+        UnsupportedType: it is not said to be JSON.
+        BadRequest, TooLarge: it is none, or over the limits.
+    """
+    if _kind(request) != "application/json":
+        # A page can send other kinds, or none, to any address without being asked whether it may.
+        raise UnsupportedType("The body is not sent as JSON.", hint="Send it with Content-Type: application/json.")
+    return await json_in(request, shape, most=None if pictures else _MOST_JSON)
+
+
+async def json_in(request: Request, shape: str = "{…}", *, most: int | None = None) -> dict[str, Any]:
+    """As `object_of`, whatever it is said to be; ``most`` bytes, None for as many as any body may have."""
+    body = await request.body()
+    if most is not None and len(body) > most:
+        raise TooLarge(f"The JSON is larger than {most} bytes.", hint="Upload pictures, do not embed them here.")
+    told = await read_body(body)
     if not isinstance(told, dict):
         raise BadRequest("The body is no JSON object.", hint=f"Send {shape} as JSON.")
     return cast("dict[str, Any]", told)
@@ -65,12 +79,15 @@ async def object_of(request: Request, shape: str = "{…}") -> dict[str, Any]:
 
 @asynccontextmanager
 async def form_of(request: Request) -> AsyncGenerator[FormData]:
-    """The multipart form of a request; its files are gone after the block. Raises BadRequest."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        raise BadRequest("The body is no form.", hint="Send it as multipart/form-data.")
+    """The multipart form of a request; its files are gone after the block. Raises UnsupportedType, BadRequest."""
+    if _kind(request) != "multipart/form-data":
+        raise UnsupportedType("The body is no form.", hint="Send it as multipart/form-data.")
     async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_PART) as form:
         yield form
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def picture_in(text: str, most: int) -> bytes | str:

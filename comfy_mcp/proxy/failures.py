@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from comfy_mcp.errors import ErrorRecord, InternalError, Overloaded, WorkbenchError
 
-__all__ = ["Wording", "failure_body", "translate_failures"]
+__all__ = ["Wording", "Words", "failure_body", "translate_failures"]
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +33,31 @@ def failure_body(record: ErrorRecord, status: int) -> dict[str, Any]:
     return {"error": {"code": record.code, "message": record.message, "hint": record.hint, "details": record.details}}
 
 
-def translate_failures(
-    app: FastAPI, wordings: Mapping[str, Wording], statuses: Mapping[str, Mapping[int, int]] | None = None
-) -> None:
-    """Answer every failure in JSON; under the paths that begin with a key of ``wordings`` in those words.
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How failures are told, by what a path begins with; where nothing is said, as `failure_body` does.
 
     ``statuses`` are, by the same keys, what is answered in the place of a status that the clients there do not expect.
     """
 
-    def told(request: Request, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None) -> Response:
-        path = request.url.path
-        word = next((word for start, word in wordings.items() if path.startswith(start)), failure_body)
-        others = (others.get(status) for start, others in (statuses or {}).items() if path.startswith(start))
+    wordings: Mapping[str, Wording] = field(default_factory=dict[str, Wording])
+    statuses: Mapping[str, Mapping[int, int]] = field(default_factory=dict[str, Mapping[int, int]])
+
+    def answer(
+        self, path: str, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None
+    ) -> JSONResponse:
+        """The answer to a request for this path that ended so."""
+        word = next((word for start, word in self.wordings.items() if path.startswith(start)), failure_body)
+        others = (others.get(status) for start, others in self.statuses.items() if path.startswith(start))
         status = next(others, None) or status
         return JSONResponse(word(record, status), status, headers)
+
+
+def translate_failures(app: FastAPI, words: Words) -> None:
+    """Answer every failure in JSON, in these words."""
+
+    def told(request: Request, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None) -> Response:
+        return words.answer(request.url.path, record, status, headers)
 
     async def ours(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, WorkbenchError)

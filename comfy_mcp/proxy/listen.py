@@ -94,6 +94,8 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Anybody could write them; how links look behind a proxy, public_url says.
+        proxy_headers=False,
         http=protocol_within(settings.receive_timeout),
         h11_max_incomplete_event_size=settings.max_header * 2,
         ws="websockets-sansio",

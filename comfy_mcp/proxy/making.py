@@ -10,17 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 from starlette.requests import ClientDisconnect, Request
 
-from comfy_mcp.errors import ErrorRecord, InternalError, WorkbenchError, failure_of
+from comfy_mcp.errors import ErrorRecord, InternalError, failure_of
 from comfy_mcp.jobs import Job, JobRequest, JobState
+from comfy_mcp.proxy.pictures import Sending, completed
 from comfy_mcp.tasks import background
 from comfy_mcp.workbench import Workbench
 
@@ -37,7 +38,8 @@ _RETRY = "x-stainless-retry-count"
 class _Group:
     """The jobs of one request. ``waiting`` clients wait for them now; ``left`` counts those that did before.
 
-    ``served`` once all succeeded and somebody waited for it. ``kept`` go on when nobody waits.
+    ``succeeded`` are those of which somebody who waited was told so; ``failed`` when one was told to have ended
+    otherwise. ``kept`` go on when nobody waits.
     """
 
     mark: str
@@ -46,7 +48,20 @@ class _Group:
     kept: bool
     waiting: int = 0
     left: int = 0
-    served: bool = False
+    succeeded: set[str] = field(default_factory=set[str])
+    failed: bool = False
+
+    def see(self, job: Job) -> None:
+        """Somebody who waits is told of the job as it is now."""
+        if job.state is JobState.SUCCEEDED:
+            self.succeeded.add(job.id)
+        elif job.state.terminal:
+            self.failed = True
+
+    @property
+    def served(self) -> bool:
+        """Whether all succeeded while somebody waited: only a retry gets those once more."""
+        return self.succeeded.issuperset(self.jobs)
 
 
 class Maker:
@@ -71,17 +86,21 @@ class Maker:
         return [job for jobs, group in groups if group.owner == owner and not group.served for job in jobs]
 
     @asynccontextmanager
-    async def jobs(self, asked: Sequence[JobRequest], request: Request) -> AsyncGenerator[list[Job]]:
-        """Submit these requests together; who leaves the block before the jobs ended has given them up.
+    async def jobs(
+        self, asked: Sequence[JobRequest], request: Request, sending: Sending | None = None
+    ) -> AsyncGenerator[list[Job]]:
+        """Submit these requests together, with the pictures that are ``sending``; `follow` them in the block. Who
+        leaves it before the jobs ended has given them up.
 
         Who sends an Idempotency-Key will ask again with it: their jobs go on. Raises as `Workbench.submit`.
         """
         key, owner = request.headers.get("idempotency-key"), asked[0].owner
-        mark = _fingerprint(asked, request.url.path, key)
-        jobs = self._joined(mark, again=key is not None or _retries(request))
-        if jobs is None:
-            jobs = await self._submitted(asked, key)
-            self._latest[mark] = jobs
+        async with completed(self._workbench, asked, sending) as ready:
+            mark = _fingerprint(ready, request.url.path, key)
+            jobs = self._joined(mark, again=key is not None or _retries(request))
+            if jobs is None:
+                jobs = await self._submitted(ready, key)
+                self._latest[mark] = jobs
         group = self._groups.setdefault(jobs, _Group(mark, jobs, owner, kept=key is not None))
         group.waiting += 1
         try:
@@ -92,34 +111,38 @@ class Maker:
             if not group.waiting and self._tasks is not None:
                 self._tasks.start_soon(self._left, group, group.left)
 
-    async def make(
-        self,
-        asked: Sequence[JobRequest],
-        request: Request,
-        on_change: Callable[[Job], Awaitable[None]] | None = None,
-    ) -> list[Job]:
+    async def follow(self, job: Job) -> AsyncGenerator[Job]:
+        """As `Workbench.follow`, for whom `jobs` gave the job."""
+        async with aclosing(self._workbench.follow(job.id, job.owner)) as changes:
+            async for job in changes:
+                # Before its client leaves, so that nobody else is taken for that one come back.
+                for group in self._groups.values():
+                    if job.id in group.jobs:
+                        group.see(job)
+                yield job
+
+    async def make(self, asked: Sequence[JobRequest], request: Request, sending: Sending | None = None) -> list[Job]:
         """The jobs when all succeeded.
 
         Raises:
             ClientDisconnect: nobody waits any more.
             WorkbenchError: as `Workbench.submit`, and why a job did not succeed.
         """
-        async with until_gone(request), self.jobs(asked, request) as jobs:
-            return [await self._ended(job, on_change) for job in jobs]
+        async with until_gone(request), self.jobs(asked, request, sending) as jobs:
+            return [await self._ended(job) for job in jobs]
         raise ClientDisconnect
 
-    async def _ended(self, job: Job, on_change: Callable[[Job], Awaitable[None]] | None) -> Job:
-        async with aclosing(self._workbench.follow(job.id, job.owner)) as changes:
-            async for job in changes:
-                if on_change is not None and not job.state.terminal:
-                    await on_change(job)
+    async def _ended(self, job: Job) -> Job:
+        async with aclosing(self.follow(job)) as changes:
+            async for current in changes:
+                job = current
         return succeeded(job)
 
     def _joined(self, mark: str, *, again: bool) -> tuple[str, ...] | None:
         """The jobs of an earlier request that this one is, or may be, the same as."""
         jobs = self._latest.get(mark)
         group = self._groups.get(jobs) if jobs is not None else None
-        if group is None:
+        if group is None or group.failed:
             return None
         return jobs if again or not (group.waiting or group.served) else None
 
@@ -138,7 +161,8 @@ class Maker:
 
     async def _left(self, group: _Group, left: int) -> None:
         """Nobody waits: give the client time to come back, then forget the jobs, and give up those that still run."""
-        if not await self._failed(group):
+        # What failed is made anew when it is asked for again.
+        if not group.failed:
             await anyio.sleep(_GRACE_SECONDS)
         if group.waiting or group.left != left:
             return
@@ -148,22 +172,13 @@ class Maker:
         if not (group.kept or group.served) and self._workbench.drops_abandoned:
             await self._given_up(group.jobs)
 
-    async def _failed(self, group: _Group) -> bool:
-        """Whether asking again must make it anew. When all succeeded, notes that only a retry gets those."""
-        try:
-            states = {(await self._workbench.job(job)).state for job in group.jobs}
-        except WorkbenchError:
-            log.warning("What became of jobs cannot be looked up.", exc_info=True)
-            return False
-        group.served = states == {JobState.SUCCEEDED}
-        return any(state.terminal and state is not JobState.SUCCEEDED for state in states)
-
     async def _given_up(self, jobs: Sequence[str]) -> None:
         for job in jobs:
             try:
                 # One that has ended stays as it is.
                 await self._workbench.cancel(job)
-            except WorkbenchError:
+            except Exception:
+                # It would end the task that all front doors live in.
                 log.warning("A job that nobody waits for could not be cancelled.", exc_info=True)
 
 

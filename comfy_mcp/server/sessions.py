@@ -28,10 +28,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from comfy_mcp.callers import principal_of
-from comfy_mcp.errors import BadRequest
+from comfy_mcp.errors import BadRequest, UnsupportedType
 from comfy_mcp.server.one_answer import fold
 from comfy_mcp.signing import Signer
-from comfy_mcp.strict_json import read_json
+from comfy_mcp.strict_json import read_body
 from comfy_mcp.tasks import background
 
 __all__ = ["Sessions"]
@@ -85,9 +85,9 @@ class Sessions:
         except ClientDisconnect:
             return
         try:
-            message = _read(headers, body) if scope["method"] == "POST" else {}
+            message = await _read(headers, body) if scope["method"] == "POST" else {}
         except BadRequest as failure:
-            await _refusal(400, str(failure))(scope, receive, send)
+            await _refusal(failure.status, str(failure))(scope, receive, send)
             return
         receive = _replay(body, receive)
         app, session = self._stateless.handle_request, None
@@ -269,11 +269,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _read(headers: Headers, body: bytes) -> dict[str, Any]:
+async def _read(headers: Headers, body: bytes) -> dict[str, Any]:
     """The JSON-RPC message (https://www.jsonrpc.org/specification, sections 4 and 5). Raises BadRequest."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("The body is not sent as JSON.", hint="Send it with Content-Type: application/json.")
-    told = read_json(body)
+        raise UnsupportedType("The body is not sent as JSON.", hint="Send it with Content-Type: application/json.")
+    told = await read_body(body)
     message = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
     answers = "result" in message or "error" in message
     names = isinstance(message.get("method"), str) and isinstance(message.get("params", {}), dict)

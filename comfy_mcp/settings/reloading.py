@@ -12,6 +12,7 @@ __all__ = ["reloaded"]
 
 RELOADED = (
     "backends",
+    "card",
     "comfyui_authorization",
     "comfyui_url",
     "concurrency",

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         description="Where LLM servers answer: LM Studio, Ollama, llama.cpp, KoboldCpp, text-generation-webui, Jan, "
         "vLLM, any of the OpenAI protocol. Several addresses are separated by commas.",
     )
+    card: str = Field(
+        "",
+        max_length=64,
+        description="The card that comfyui_url and llm_url both compute on, by any name: then they take turns. "
+        "Without a name each server has a card of its own.",
+    )
     data: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("comfyui-workbench"),
         description="Folder of the job database, the pictures and your own templates.",
@@ -176,7 +182,10 @@ class Settings(BaseSettings):
     )
     job_timeout: float = Field(1800.0, gt=0, description="Longest time one job may run.")
     backend_gone: float = Field(
-        120.0, ge=1, description="A running job waits this long for a ComfyUI that stopped answering."
+        120.0,
+        ge=1,
+        description="A running job waits this long for a ComfyUI that stopped answering, and a chat over HTTP for an "
+        "LLM server.",
     )
     max_attempts: int = Field(
         2,
@@ -275,7 +284,7 @@ class Settings(BaseSettings):
                 name="comfyui" if number == 1 else f"comfyui-{number}",
                 url=_URL.validate_python(url),
                 concurrency=self.concurrency,
-                card="",
+                card=self.card,
                 authorization=self.comfyui_authorization,
             )
             for number, url in enumerate((url for url in plain if url not in named), start=1)
@@ -288,7 +297,9 @@ class Settings(BaseSettings):
         named = {server.address for server in self.llm_servers}
         plain = [url for url in self.llm_url.split(",") if url and url not in named]
         numbered = [
-            LLMServerSettings.model_validate({"name": "llm" if number == 1 else f"llm-{number}", "url": url})
+            LLMServerSettings.model_validate(
+                {"name": "llm" if number == 1 else f"llm-{number}", "url": url, "card": self.card}
+            )
             for number, url in enumerate(plain, start=1)
         ]
         return (*numbered, *self.llm_servers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -39,13 +39,12 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """``jobs`` may wait in all and ``per_owner`` of one owner, or as many as ``owners`` says of them; a running job
-    without a heartbeat for ``lease`` seconds is anybody's."""
+    """``jobs`` may wait in all and ``per_owner`` of one owner; a running job without a heartbeat for ``lease`` seconds
+    is anybody's."""
 
     jobs: int = 1000
     per_owner: int = 1000
     lease: float = 15.0
-    owners: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +164,24 @@ class JobStore(Protocol):
         ...
 
     async def list(
-        self, owner: str | None = None, *, limit: int = 50, before: str | None = None, cells: bool = True
+        self,
+        owner: str | None = None,
+        *,
+        template: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        cells: bool = True,
     ) -> Sequence[Job]:
-        """The newest jobs first; ``before`` is the id of the last job of the page before. Without ``cells``, the jobs
-        that ended and took turns apart from their owner (`NewJob.turn`) are left out."""
+        """The newest jobs first, of one template or of all; ``before`` is the id of the last job of the page before.
+        Without ``cells``, the jobs that ended and took turns apart from their owner (`NewJob.turn`) are left out."""
         ...
 
-    async def active(self, owner: str | None = None, *, limit: int = 50) -> Sequence[Job]:
-        """The running jobs, then the waiting ones, oldest first."""
+    async def active(self, owner: str | None = None, *, template: str | None = None, limit: int = 50) -> Sequence[Job]:
+        """The running jobs, then the waiting ones, oldest first, of one template or of all."""
+        ...
+
+    async def count(self, owner: str, template: str) -> int:
+        """How many jobs of this owner and template run or wait."""
         ...
 
     async def line(self, limit: int) -> Line:
@@ -280,6 +289,10 @@ class JobStore(Protocol):
 
     async def add_asset(self, owner: str, asset: Asset) -> None:
         """Record an uploaded asset."""
+        ...
+
+    async def drop_asset(self, asset: Asset) -> bool:
+        """Forget an uploaded asset, and tell whether no other has its key; one that a job made stays."""
         ...
 
     async def asset(self, asset: str, owner: str | None = None) -> Asset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,14 @@ _ITS_OWNER = "NOT EXISTS (SELECT 1 FROM lane WHERE lane.id = listed.lane AND lan
 
 
 class SqliteStore:
-    """A `JobStore` in one SQLite file. Make it with `open`. ``limits`` may be replaced at any time."""
+    """A `JobStore` in one SQLite file. Make it with `open`. ``limits`` may be replaced at any time; ``most_waiting`` is
+    asked how many jobs of an owner may wait, None for as many as of any other."""
 
     def __init__(self, database: Database, limits: QueueLimits, clock: Clock) -> None:
         self._database = database
         self._clock = clock
         self.limits = limits
+        self.most_waiting: Callable[[str], Awaitable[int | None]] = _as_any_other
 
     @classmethod
     @asynccontextmanager
@@ -62,23 +64,27 @@ class SqliteStore:
             yield store
 
     async def enqueue(self, new: NewJob, idempotency: Idempotency | None = None) -> Job:
+        most = await self.most_waiting(new.owner)
+
         def insert(db: sqlite3.Connection) -> Job:
             if idempotency is not None and (earlier := _replayed(db, new.owner, new.template, idempotency)) is not None:
                 return earlier
-            return _job(db, self._insert(db, new, idempotency))
+            return _job(db, self._insert(db, new, most, idempotency))
 
         return await self._database.write(insert)
 
     async def enqueue_all(self, new: Sequence[NewJob], record: Callable[[Sequence[str]], Record]) -> Sequence[Job]:
+        most = {owner: await self.most_waiting(owner) for owner in {each.owner for each in new}}
+
         def insert(db: sqlite3.Connection) -> Sequence[Job]:
-            jobs = [self._insert(db, each, None) for each in new]
+            jobs = [self._insert(db, each, most[each.owner], None) for each in new]
             _keep_record(db, record(jobs))
             return [_job(db, job) for job in jobs]
 
         return await self._database.write(insert)
 
-    def _insert(self, db: sqlite3.Connection, new: NewJob, idempotency: Idempotency | None) -> str:
-        self._refuse_too_many(db, new.owner)
+    def _insert(self, db: sqlite3.Connection, new: NewJob, most: int | None, idempotency: Idempotency | None) -> str:
+        self._refuse_too_many(db, new.owner, self.limits.per_owner if most is None else most)
         key, fingerprint = (idempotency.key, idempotency.fingerprint) if idempotency else (None, None)
         job, lane = uuid4().hex, queueing.lane_of(db, new)
         bound, warnings = rows.dump(new.bound), rows.dump(new.warnings)
@@ -92,10 +98,10 @@ class SqliteStore:
         )
         return job
 
-    def _refuse_too_many(self, db: sqlite3.Connection, owner: str) -> None:
+    def _refuse_too_many(self, db: sqlite3.Connection, owner: str, most: int) -> None:
         count = "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued'"
         waiting = db.execute(f"{count} LIMIT ?)", (self.limits.jobs,)).fetchone()[0]
-        own, most = waiting, self.limits.owners.get(owner, self.limits.per_owner)
+        own = waiting
         if waiting >= most:
             own = db.execute(f"{count} AND owner = ? LIMIT ?)", (owner, most)).fetchone()[0]
         if waiting >= self.limits.jobs or own >= most:
@@ -113,12 +119,20 @@ class SqliteStore:
         return await self._database.read(lambda db: _job(db, job, owner))
 
     async def list(
-        self, owner: str | None = None, *, limit: int = 50, before: str | None = None, cells: bool = True
+        self,
+        owner: str | None = None,
+        *,
+        template: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        cells: bool = True,
     ) -> Sequence[Job]:
         def select(db: sqlite3.Connection) -> Sequence[Job]:
             query, values = "SELECT * FROM listed WHERE 1", list[object]()
             if owner is not None:
                 query, values = query + " AND owner = ?", [*values, owner]
+            if template is not None:
+                query, values = query + " AND template = ?", [*values, template]
             if before is not None:
                 query, values = query + " AND seq < (SELECT seq FROM job WHERE id = ?)", [*values, before]
             if not cells:
@@ -128,17 +142,24 @@ class SqliteStore:
 
         return await self._database.read(select)
 
-    async def active(self, owner: str | None = None, *, limit: int = 50) -> Sequence[Job]:
+    async def active(self, owner: str | None = None, *, template: str | None = None, limit: int = 50) -> Sequence[Job]:
         def select(db: sqlite3.Connection) -> Sequence[Job]:
             found = list[sqlite3.Row]()
             for state in ("running", "queued"):
                 query = (
-                    f"SELECT * FROM listed WHERE state = '{state}' AND (? IS NULL OR owner = ?) ORDER BY seq LIMIT ?"
+                    f"SELECT * FROM listed WHERE state = '{state}' AND (? IS NULL OR owner = ?)"
+                    " AND (? IS NULL OR template = ?) ORDER BY seq LIMIT ?"
                 )
-                found += db.execute(query, (owner, owner, limit - len(found)))
+                found += db.execute(query, (owner, owner, template, template, limit - len(found)))
             return [_read_row(db, row) for row in found]
 
         return await self._database.read(select)
+
+    async def count(self, owner: str, template: str) -> int:
+        # A state each: the indexes are of one.
+        each = "(SELECT count(*) FROM job WHERE state = '{}' AND owner = ? AND template = ?)"
+        query = f"SELECT {each.format('running')} + {each.format('queued')}"
+        return await self._database.read(lambda db: db.execute(query, (owner, template) * 2).fetchone()[0])
 
     async def line(self, limit: int) -> Line:
         return await self._database.read(lambda db: queueing.line(db, limit, self._clock()))
@@ -281,6 +302,12 @@ class SqliteStore:
     async def add_asset(self, owner: str, asset: Asset) -> None:
         await self._database.write(lambda db: _insert_asset(db, owner, asset))
 
+    async def drop_asset(self, asset: Asset) -> bool:
+        forget = "DELETE FROM asset WHERE id = ? AND job IS NULL"
+        others = "SELECT 1 FROM asset WHERE json_extract(record, '$.key') = ? LIMIT 1"
+        await self._database.write(lambda db: db.execute(forget, (asset.id,)))
+        return await self._database.read(lambda db: db.execute(others, (asset.key,)).fetchone() is None)
+
     async def asset(self, asset: str, owner: str | None = None) -> Asset:
         def select(db: sqlite3.Connection) -> Asset:
             row = db.execute("SELECT owner, record FROM asset WHERE id = ?", (asset,)).fetchone()
@@ -289,6 +316,10 @@ class SqliteStore:
             return rows.read_asset(row["record"])
 
         return await self._database.read(select)
+
+
+async def _as_any_other(owner: str) -> int | None:
+    return None
 
 
 def _keep_record(db: sqlite3.Connection, record: Record) -> None:

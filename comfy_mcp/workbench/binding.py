@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from comfy_mcp.workflows import Catalogue, ObjectInfo, Style, Template, bind, ch
 __all__ = ["MOST_PRIORITY", "Accepting", "check_schedule", "idempotency", "own_pictures", "picture_named"]
 
 MOST_PRIORITY = 10
+_STAND_IN = "picture"
 
 
 def idempotency(request: JobRequest, key: str) -> Idempotency:
@@ -42,12 +43,15 @@ class Accepting:
     expires_in: float
     locked: Mapping[str, Mapping[str, Any]]
 
-    async def accepted(self, request: JobRequest) -> NewJob:
-        """The job as it will run; raises as `Workbench.submit` does."""
+    async def accepted(self, request: JobRequest, pictures: Collection[str] = ()) -> NewJob:
+        """The job as it will run; raises as `Workbench.submit` does. For the parameters ``pictures`` it stands in that
+        there will be some: that only checks the rest."""
         template = self.catalogue.get(request.template)
         check_schedule(request, self.pool)
         told = await settled(template, request, self.store, self.locked)
-        told.arguments = await own_pictures(template.pictures, told.arguments, request.owner, self.store)
+        named = [parameter for parameter in template.pictures if parameter not in pictures]
+        told.arguments = await own_pictures(named, told.arguments, request.owner, self.store)
+        told.arguments |= dict.fromkeys(pictures, _STAND_IN)
         while True:
             try:
                 return await self._bound(request, template, told.laid())

@@ -6,6 +6,7 @@ Owns the order of the checks; nothing here reaches a backend's queue. What a gra
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
@@ -76,6 +77,18 @@ class Graphs:
         workbench.notify()
         return job
 
+    async def count(self, owner: str) -> int:
+        """How many graphs of this owner wait or run."""
+        return await self._workbench.store.count(owner, GRAPH)
+
+    async def active(self, owner: str, *, limit: int) -> Sequence[Job]:
+        """The graphs of this owner that run, then those that wait, oldest first; without their places."""
+        return await self._workbench.store.active(owner, template=GRAPH, limit=limit)
+
+    async def newest(self, owner: str, *, limit: int) -> Sequence[Job]:
+        """The newest graphs of this owner, the newest first."""
+        return await self._workbench.store.list(owner, template=GRAPH, limit=limit)
+
     async def _accepted(self, graph: Graph, owner: str, infos: list[ObjectInfo]) -> NewJob:
         """For the first ComfyUI that could run it; what the first one refused is told when none can."""
         refusal: WorkbenchError | None = None
@@ -132,8 +145,8 @@ def _without_nothing(graph: Graph, info: ObjectInfo) -> Graph:
     """Texts that were not given are empty: Open WebUI sends null for a negative prompt that nobody wrote."""
     filled: Graph = {}
     for node, content in graph.items():
-        texts = {told.name for told in info.node(content["class_type"]).inputs if told.type == "STRING"}
         inputs: dict[str, Any] = content["inputs"]
+        texts = {told.name for told in info.node(content["class_type"]).unfolded(inputs) if told.type == "STRING"}
         given = {name: "" if value is None and name in texts else value for name, value in inputs.items()}
         filled[node] = {**content, "inputs": given}
     return filled

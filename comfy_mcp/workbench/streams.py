@@ -132,6 +132,7 @@ class Streams:
             within=within or "",
             server=checked.server,
             because=checked.because,
+            most=await self._workbench.tokens.most_waiting(schedule.owner),
         )
         dispatcher.guests.add(guest)
         try:

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -32,17 +32,22 @@ _MOST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token, without the token. Jobs that come with it are those of ``owner``; by default of the
-    owner of the machine, since most tokens are for a second device or a chat of the same person, who wants to find the
-    same jobs everywhere. ``rate`` is requests a minute, 0 for any number; ``waiting`` is how many jobs of the owner
-    may wait; None for the settings'. ``created`` is seconds since 1970."""
+    """What is known of a token, without the token. Jobs that come with it are those of ``owner``, "" for the one that
+    is called as the token: who shall share the jobs of another device, or those of the machine, says so. ``rate`` is
+    requests a minute, 0 for any number; ``waiting`` is how many jobs of the owner, and how many of the chats whose
+    clients wait, may wait; None for the settings'. ``created`` is seconds since 1970."""
 
     name: str
-    owner: str = OWN
+    owner: str = ""
     rights: frozenset[Right] = frozenset({Right.MAKE})
     rate: int | None = None
     waiting: int | None = None
     created: float = 0.0
+
+    @property
+    def whose(self) -> str:
+        """Whose jobs come with it."""
+        return self.owner or self.name
 
 
 class Tokens:
@@ -52,6 +57,7 @@ class Tokens:
         self._store = store
         self._clock = clock
         self._known: Mapping[bytes, Principal] = {}
+        self._waiting: Mapping[str, int] = {}
         self._stale_at = float("-inf")
         self._reading = anyio.Lock()
 
@@ -70,7 +76,7 @@ class Tokens:
         given = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
         value = {
             "hash": _hash(given.encode()).hex(),
-            "owner": token.owner,
+            "owner": token.whose,
             "rights": sorted(token.rights),
             "rate": token.rate,
             "waiting": token.waiting,
@@ -95,6 +101,11 @@ class Tokens:
         """Whether there is any token."""
         return bool(await self._current())
 
+    async def most_waiting(self, owner: str) -> int | None:
+        """How many jobs of this owner may wait; None for as many as the settings say."""
+        await self._current()
+        return self._waiting.get(owner)
+
     async def principal(self, token: bytes) -> Principal | None:
         """Who has this token, as it was sent; None when it is none of ours."""
         digest = _hash(token)
@@ -116,7 +127,7 @@ class Tokens:
         kept = await self._store.records(_KEPT_UNDER, _KIND)
         tokens = {bytes.fromhex(value["hash"]): _token(name, value) for name, value in kept.items()}
         self._known = {digest: _principal(token) for digest, token in tokens.items()}
-        self._store.limits = replace(self._store.limits, owners=_most_waiting(tokens.values()))
+        self._waiting = _most_waiting(tokens.values())
         self._stale_at = now + _FRESH_SECONDS
 
 
@@ -132,7 +143,7 @@ def _token(name: str, value: Mapping[str, Any]) -> Token:
 
 
 def _principal(token: Token) -> Principal:
-    return Principal(token.name, token.owner, token.rights, token.rate)
+    return Principal(token.name, token.whose, token.rights, token.rate)
 
 
 def _most_waiting(tokens: Iterable[Token]) -> dict[str, int]:
@@ -140,7 +151,7 @@ def _most_waiting(tokens: Iterable[Token]) -> dict[str, int]:
     most: dict[str, int] = {}
     for token in tokens:
         if token.waiting is not None:
-            most[token.owner] = min(token.waiting, most.get(token.owner, token.waiting))
+            most[token.whose] = min(token.waiting, most.get(token.whose, token.waiting))
     return most
 
 
@@ -149,7 +160,7 @@ def _check(token: Token) -> None:
     if not _NAME.fullmatch(token.name) or token.name in (OWN, "nobody", "link"):
         hint = f"Use up to 64 letters, digits, dots, - and _, but not {OWN}, nobody or link."
         raise InvalidParameter("name", "That is no name for a token.", hint=hint)
-    if not _OWNER.fullmatch(token.owner):
+    if not _OWNER.fullmatch(token.whose):
         raise InvalidParameter("owner", "That is no owner.", hint="Use up to 128 letters, digits, spaces and @.:+_-")
     if token.waiting is not None and Right.USERS in token.rights:
         hint = "Set max_queue_per_owner instead, which holds for each user."

@@ -6,7 +6,7 @@ Owns the wiring of the layers below.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,6 +33,7 @@ from comfy_mcp.workbench.chat_values import CHAT_PICTURES, described_chat
 from comfy_mcp.workbench.chats import Chats
 from comfy_mcp.workbench.comparisons import Comparisons
 from comfy_mcp.workbench.graphs import Graphs
+from comfy_mcp.workbench.inputs import Inputs
 from comfy_mcp.workbench.places import Places
 from comfy_mcp.workbench.presets import Presets
 from comfy_mcp.workbench.service import backends_of, elected, opener, watch_settings
@@ -65,6 +66,7 @@ class Workbench:
         self.closing = False
         self._board = Board()
         self.tokens = Tokens(store)
+        store.most_waiting = self.tokens.most_waiting
         self.presets = Presets(self)
         self.sweeps = Sweeps(self)
         self.graphs = Graphs(self)
@@ -72,6 +74,7 @@ class Workbench:
         self.streams = Streams(self)
         self.comparisons = Comparisons(self)
         self._places = Places(store, pool)
+        self._inputs = Inputs(store, assets)
         self._catalogue = Catalogue.load(self._folders)
         self._looked_at = time.monotonic()
 
@@ -102,7 +105,7 @@ class Workbench:
     def _change(self, tasks: TaskGroup, settings: Settings) -> None:
         """Take up changed settings: at once for what comes, at its end for what runs."""
         self.settings = settings
-        self.store.limits = replace(_limits(settings), owners=self.store.limits.owners)
+        self.store.limits = _limits(settings)
         tasks.start_soon(self.pool.change, backends_of(settings))
 
     async def _dispatch(self) -> None:
@@ -164,6 +167,10 @@ class Workbench:
         job = await to_the_end(self.store.enqueue(new, idempotency(request, key) if key else None))
         self._board.post_work()
         return job
+
+    async def check(self, request: JobRequest, pictures: Collection[str] = ()) -> None:
+        """Whether `submit` would take this, of a template, once it has these ``pictures``; raises as that does."""
+        await self._accepting.accepted(request, pictures)
 
     def pictures_of(self, template: str) -> tuple[str, ...]:
         """The parameters that name a picture. Raises NotFound."""
@@ -337,19 +344,24 @@ class Workbench:
             TooLarge: more pixels than are taken.
             StorageUnavailable: it cannot be stored.
         """
-        picture = await images.accept_upload(data)
-        asset = await self.assets.keep(picture.data, name_fields={"template": "upload"})
-        await self.store.add_asset(owner, asset)
-        return asset
+        return await self._inputs.keep((await images.accept_upload(data)).data, owner)
 
     async def upload_from(self, url: str, owner: str = "local") -> Asset:
         """Keep the picture behind an address, when the settings allow it; raises as `upload` does."""
+        return await self.upload(await self.fetch(url), owner)
+
+    async def release(self, asset: Asset) -> None:
+        """Forget an uploaded picture that was for a request of which nothing came. Raises StorageUnavailable."""
+        await self._inputs.release(asset)
+
+    async def fetch(self, url: str) -> bytes:
+        """What is behind an address, not looked at, when the settings allow it. Raises InvalidImage and TooLarge."""
         if not self.settings.fetch_urls:
             raise InvalidImage(
                 "Addresses are not fetched.",
                 hint="Give the id of an earlier job or picture, or the picture as base64; or set fetch_urls.",
             )
-        return await self.upload(await Fetcher(self.settings.max_body).fetch(url), owner)
+        return await Fetcher(self.settings.max_body).fetch(url)
 
     async def asset(self, asset: str, owner: str | None = None) -> Asset:
         """The record of a picture. Raises NotFound."""

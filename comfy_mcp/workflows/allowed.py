@@ -114,7 +114,7 @@ def refuse_paths(graph: Graph, info: ObjectInfo) -> None:
 
 def _inputs(graph: Graph, info: ObjectInfo) -> Iterator[tuple[str, InputInfo]]:
     for node, content in graph.items():
-        for told in info.node(content["class_type"]).inputs:
+        for told in info.node(content["class_type"]).unfolded(content["inputs"]):
             yield node, told
 
 

@@ -6,7 +6,7 @@ plain values where only a link makes sense. Every refusal names the node, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from comfy_mcp.errors import InvalidParameter, MissingModel, TemplateError, WorkbenchError, WorkflowRejected, nearest
@@ -44,7 +44,7 @@ def check(bound: BoundWorkflow, object_info: ObjectInfo) -> None:
     uploaded = {place for upload in bound.uploads for place in upload.inputs}
     for node in _needed(bound.graph, nodes):
         given = bound.graph[node]["inputs"]
-        for told in _declared(nodes[node].inputs, given):
+        for told in nodes[node].unfolded(given):
             seen = _Seen(bound, node, nodes[node], told)
             if told.name not in given:
                 if told.required and not told.is_group:
@@ -74,15 +74,6 @@ def _needed(graph: Graph, nodes: Mapping[str, NodeInfo]) -> list[str]:
             needed.add(node)
             stack += [str(value[0]) for value in graph[node]["inputs"].values() if is_link(value)]
     return [node for node in graph if node in needed]
-
-
-def _declared(inputs: tuple[InputInfo, ...], given: Mapping[str, Any]) -> Iterator[InputInfo]:
-    """The inputs of a node, and those that a choice made in it brings along."""
-    for told in inputs:
-        yield told
-        choice = given.get(told.name)
-        if isinstance(choice, str) and choice in told.branches:
-            yield from _declared(told.branches[choice], given)
 
 
 class _Seen:

@@ -6,7 +6,7 @@ Anyone in this package may use it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, KeysView, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -124,6 +124,10 @@ class NodeInfo:
     def input(self, name: str) -> InputInfo | None:
         return self.by_name.get(name)
 
+    def unfolded(self, given: Mapping[str, Any]) -> Iterator[InputInfo]:
+        """Its inputs, and those that the choices made in ``given`` bring along."""
+        return _unfolded(self.inputs, given)
+
 
 class ObjectInfo:
     """A whole answer of `GET /object_info`. Nodes are read when they are first asked for."""
@@ -170,6 +174,14 @@ class ObjectInfo:
             return None
         found = self.node(name).input(input_name)
         return None if found is None else found.choices
+
+
+def _unfolded(inputs: tuple[InputInfo, ...], given: Mapping[str, Any]) -> Iterator[InputInfo]:
+    for told in inputs:
+        yield told
+        choice = given.get(told.name)
+        if isinstance(choice, str) and choice in told.branches:
+            yield from _unfolded(told.branches[choice], given)
 
 
 def _node(name: str, raw: Mapping[str, Any]) -> NodeInfo:

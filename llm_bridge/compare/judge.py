@@ -46,14 +46,17 @@ _SYSTEM = (
     'means nothing. Reply with JSON and nothing else: {"reason": "one or two sentences", "winner": "A" or "B" or "tie"}'
 )
 _SIDE = r"(A|B|[Tt]ie|TIE)\b"
+# Models write what is read here: nothing may try the same letters again and again, and no line looks into the next.
 _FREE = (
-    re.compile(rf"""(?i:winner)[*"']*\s*(?:[:=]|is)\s*[*"'\s]*(?:[Aa]nswer\s+)?{_SIDE}"""),
+    re.compile(rf"""(?i:winner)[*"'\s]*+(?:[:=]|is)[*"'\s]*+(?:[Aa]nswer\s+)?{_SIDE}"""),
     re.compile(rf"\[\[\s*{_SIDE}\s*\]\]"),
     re.compile(rf"(?i:answer)\s+{_SIDE}\s+is\s+(?:\w+\s+)?(?:better|best|the winner)"),
-    re.compile(rf"^\W*(?:[Aa]nswer\s+)?{_SIDE}\W*$", re.MULTILINE),
+    re.compile(rf"^[^\w\n]*+(?:[Aa]nswer[^\S\n]++)?{_SIDE}[^\w\n]*$", re.MULTILINE),
 )
 _FLAT = re.compile(r"\{[^{}]*\}")
 _MOST_REASON = 2000
+_ENDS = 8_000
+"""Letters of the beginning and of the end of an answer, one of which names the winner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ def verdict(text: str, data: object = None) -> tuple[Side, str]:
 
     Raises: BadAnswer when it says neither.
     """
+    text = text if len(text) <= 2 * _ENDS else f"{text[:_ENDS]} … {text[-_ENDS:]}"
     for known in (data, *_objects(text)):
         if isinstance(known, dict):
             said = cast("dict[str, object]", known)

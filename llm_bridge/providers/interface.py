@@ -6,15 +6,20 @@ Owns the interface and the plain types; each dialect is a module beside it, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
 from llm_bridge.chat import ChatRequest, Done, Event
-from llm_bridge.errors import NotSupported
+from llm_bridge.errors import BadAnswer, NotSupported
 from llm_bridge.transport import Transport
 
-__all__ = ["Call", "Decoder", "Dialect", "Model", "State", "named"]
+__all__ = ["MOST_CALLS", "Call", "Decoder", "Dialect", "Model", "State", "called", "named"]
+
+MOST_CALLS = 256
+"""Tool calls of one answer: a model that asks for more goes round in circles."""
+
+_LONGEST_NAME = 256
 
 
 class State(StrEnum):
@@ -69,6 +74,15 @@ def named(name: str, models: Iterable[Model]) -> Model | None:
         if alias is None and name in model.aliases:
             alias = model
     return alias
+
+
+def called(server: str, before: int) -> None:
+    """Begins one more tool call of an answer that has ``before``. Raises BadAnswer when those are all it may have."""
+    if before >= MOST_CALLS:
+        raise BadAnswer(
+            f"{server} asks for more than {MOST_CALLS} tool calls in one answer.",
+            hint="Choose another model: this one may go round in circles.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +154,18 @@ class Dialect:
         """What it offers, in its own order. Raises BridgeError as `Transport.send` does."""
         raise NotImplementedError
 
+    async def offered(self) -> list[Model]:
+        """What it offers that can be named. Raises BridgeError as `Transport.send` does.
+
+        A name that is longer than any file's, or holds what cannot be seen, is no name: it would act on the terminals
+        and logs that it is shown in.
+        """
+        return [
+            replace(model, aliases=tuple(filter(_is_name, model.aliases)))
+            for model in await self.models()
+            if _is_name(model.id)
+        ]
+
     async def load(self, model: str, *, context: int | None = None, ttl: float | None = None) -> None:
         """Load a model and wait until it is there. ``context`` tokens and ``ttl`` seconds where it can be told.
 
@@ -165,3 +191,7 @@ class Dialect:
     async def count(self, request: ChatRequest) -> int | None:
         """Tokens of the whole prompt as the server counts them, None when it does not."""
         return None
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _LONGEST_NAME and text.isprintable()

@@ -15,6 +15,7 @@ from typing import Any
 from llm_bridge.chat import Done, Event, Finish, Reasoning, Timings, ToolCallPiece, Usage
 from llm_bridge.errors import BadAnswer, ServerLost
 from llm_bridge.messages import Message, ToolCall
+from llm_bridge.providers.interface import called
 from llm_bridge.providers.reading import entries, record, seconds_of, text_of, whole
 from llm_bridge.refusals import refusal_in
 from llm_bridge.thinking import ThinkSplitter
@@ -114,6 +115,7 @@ class LineDecoder:
 
     def _call(self, call: Mapping[str, Any], when: str) -> ToolCallPiece:
         function, index = record(call.get("function")), self._calls
+        called(self._server, index)
         self._calls += 1
         name, arguments = text_of(function, "name"), json.dumps(function.get("arguments") or {}, ensure_ascii=False)
         # Older servers give none; an id must hold for one conversation, and be the same for the same answer.

@@ -23,7 +23,7 @@ from llm_bridge.chat import (
     Usage,
 )
 from llm_bridge.errors import BadAnswer, RequestRefused, ServerLost, UnknownModel
-from llm_bridge.providers.interface import Call, Dialect, Model
+from llm_bridge.providers.interface import Call, Dialect, Model, called
 from llm_bridge.providers.reading import entries, number, record, seconds_of, text_of, whole
 from llm_bridge.refusals import refusal_in
 from llm_bridge.shapes import to_openai
@@ -130,7 +130,7 @@ class ChunkDecoder:
     def __init__(self, server: str) -> None:
         self._server = server
         self._splitter = ThinkSplitter()
-        self._calls = _Calls()
+        self._calls = _Calls(server)
         self._usage = Usage()
         self._timings = Timings()
         self._finish: Finish | None = None
@@ -213,7 +213,8 @@ class ChunkDecoder:
 class _Calls:
     """Which tool call a piece belongs to: some servers send no index, some 0 for each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str) -> None:
+        self._server = server
         self._ids: list[str] = []
         self._places: dict[int | None, int] = {}
 
@@ -235,6 +236,7 @@ class _Calls:
         another = bool(id) and place is not None and id != self._ids[place]
         if place is not None and not another and not (index is None and name and not id):
             return place, False
+        called(self._server, len(self._ids))
         self._places[index] = place = len(self._ids)
         self._ids.append(id or f"call_{place}")
         return place, True

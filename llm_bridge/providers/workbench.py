@@ -1,7 +1,7 @@
 """Another workbench's `/v1`: the queue in front of its LLM servers and of the cards that those share with ComfyUI.
 
-From comfy_mcp/proxy/openai/models.py and comfy_mcp/proxy/openai/completions.py. What it lists are the models of its
-servers; workflows, which it answers as chat agents, and `auto`, which chooses among the models, are none.
+From comfy_mcp/proxy/openai/models.py and comfy_mcp/proxy/openai/chat/completions.py. What it lists are the models of
+its servers; workflows, which it answers as chat agents, and `auto`, which chooses among the models, are none.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from llm_bridge.chat import (
@@ -56,3 +58,11 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(BadInput, match="no PNG") as refused:
         Image.of(data)
     assert refused.value.hint
+
+
+def test_a_call_of_many_pieces_is_put_together_in_good_time() -> None:
+    told, began = Transcript(), time.perf_counter()
+    for _ in range(200_000):
+        told.add(ToolCallPiece(0, "a few letters "))
+    assert len(told.reply.tool_calls[0].arguments) == 200_000 * 14
+    assert time.perf_counter() - began < 10

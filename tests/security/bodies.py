@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.images import samples
 
-__all__ = ["BODIES", "PNG"]
+__all__ = ["BASE64", "BODIES", "PNG"]
 
 SMALL: dict[str, Any] = {"prompt": "a lighthouse", "steps": 1, "width": 64, "height": 64, "seed": 1}
 PNG = samples.encoded(samples.photo(64, 64), "PNG")

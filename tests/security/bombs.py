@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.images import samples
 
-__all__ = ["BOMBS", "black"]
+__all__ = ["BOMBS", "TEXTS", "black"]
 
 
 @cache
@@ -28,6 +28,15 @@ def _text(kind: bytes) -> bytes:
     head = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[kind]
     packed = zlib.compress(bytes(60_000_000), 9)
     return samples.png(8, 8, *[samples.chunk(kind, head + packed)] * 50, pixels=zlib.compress(bytes(72))) + b"tail"
+
+
+def _texts(kind: bytes, damaged: bool) -> bytes:
+    """As many texts as there may be parts, each much too long."""
+    head = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0"}[kind]
+    packed = zlib.compress(bytes(1_100_000), 9)
+    packed = packed[:-4] + b"none" if damaged else packed
+    part = samples.chunk(kind, head + packed)
+    return samples.png(8, 8, *[part] * (1_600_000 // len(part)), pixels=zlib.compress(bytes(72)))
 
 
 def _apng(frames: int) -> bytes:
@@ -63,19 +72,21 @@ def _webp_canvas() -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
 
 
-def _webp() -> bytes:
-    return samples.encoded(Image.new("RGBA", (5_744, 5_744), (0, 0, 0, 9)), "WEBP", lossless=True, method=0)
+def _webp(side: int) -> bytes:
+    return samples.encoded(Image.new("RGBA", (side, side), (0, 0, 0, 9)), "WEBP", lossless=True, method=0)
 
 
-def _avif() -> bytes:
-    return samples.encoded(Image.new("RGB", (5_744, 5_744)), "AVIF", speed=10)
+def _avif(side: int) -> bytes:
+    return samples.encoded(Image.new("RGBA", (side, side), (0, 0, 0, 9)), "AVIF", speed=10)
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
     "33 megapixels of nothing": partial(black, 5_744),
     "33 megapixels of nothing with a tail": lambda: black(5_744) + b"tail",
-    "33 megapixels of nothing as WebP": _webp,
-    "33 megapixels of nothing as AVIF": _avif,
+    "10 megapixels of nothing as WebP": partial(_webp, 3_162),
+    "10 megapixels of nothing as AVIF": partial(_avif, 3_162),
+    "33 megapixels of nothing as WebP": partial(_webp, 5_744),
+    "33 megapixels of nothing as AVIF": partial(_avif, 5_744),
     "169 megapixels": partial(black, 13_000),
     "268 megapixels": partial(black, 16_384),
     "one long line": lambda: samples.png(65_535, 1, pixels=zlib.compress(bytes(65_536))),
@@ -109,3 +120,11 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "WebP cut in half": lambda: samples.encoded(samples.photo(500, 500), "WEBP")[:1_000],
     "AVIF cut in half": lambda: samples.encoded(samples.photo(500, 500), "AVIF", speed=10)[:1_000],
 }
+
+TEXTS: dict[str, Callable[[], bytes]] = {
+    "hundreds of packed texts": partial(_texts, b"zTXt", damaged=False),
+    "hundreds of packed international texts": partial(_texts, b"iTXt", damaged=False),
+    "hundreds of packed texts that end wrongly": partial(_texts, b"zTXt", damaged=True),
+    "hundreds of packed international texts that end wrongly": partial(_texts, b"iTXt", damaged=True),
+}
+"""Whole pictures that are harmless to look at, and a trap to read the texts of."""

@@ -42,11 +42,12 @@ class Target:
     session: str
 
     @property
-    def made(self) -> tuple[int, int]:
-        """Jobs that were taken, and chats that were begun."""
+    def made(self) -> tuple[int, int, int]:
+        """Jobs that were taken, pictures that were kept for some, and chats that were begun."""
         with closing(sqlite3.connect(self.database)) as database:
             (jobs,) = database.execute("SELECT count(*) FROM job").fetchone()
-        return jobs, len(self.llm.bodies(CHAT))
+            (pictures,) = database.execute("SELECT count(*) FROM asset WHERE job IS NULL").fetchone()
+        return jobs, pictures, len(self.llm.bodies(CHAT))
 
     async def end(self, place: str) -> None:
         """Stop a job or a comparison that was taken, so that what comes of it later is not laid on another request."""

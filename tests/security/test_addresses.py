@@ -64,7 +64,10 @@ async def _chat(target: Target, url: str, model: str = "llm/alpha") -> httpx.Res
 
 
 async def _agent(target: Target, url: str) -> httpx.Response:
-    return await _chat(target, url, "workflow/img2img")
+    """What a message asks for in vain, it is told as the answer."""
+    answer = await _chat(target, url, "workflow/img2img")
+    answer.status_code = 400 if "`--help` lists what" in answer.text else answer.status_code
+    return answer
 
 
 DOORS: dict[str, Callable[[Target, str], Awaitable[httpx.Response]]] = {

@@ -77,7 +77,10 @@ def wrong_pictures() -> Iterator[Vector]:
     multipart = {"Content-Type": "multipart/form-data; boundary=b"}
     for name, make in bombs.BOMBS.items():
         # What is taken, and what takes long to send: `test_decoder` has them all.
-        if name.startswith(("33 megapixels", "packed", "more pixels")) or len(data := make()) > 8_000_000:
+        if (
+            name.startswith(("10 megapixels", "33 megapixels", "packed", "more pixels"))
+            or len(data := make()) > 8_000_000
+        ):
             continue
         edit = [part('name="prompt"', b"a"), part('name="image"; filename="a.png"', data, "image/png")]
         kinds = {
@@ -91,6 +94,10 @@ def wrong_pictures() -> Iterator[Vector]:
         if len(data) < 1_000_000:
             told = with_value(BODIES["POST /sdapi/v1/img2img"], ("init_images", 0), base64.b64encode(data).decode())
             yield as_json(f"picture of {name}", "POST /sdapi/v1/img2img", json.dumps(told).encode(), refused=True)
+
+    for name, make in bombs.TEXTS.items():
+        body = json.dumps({"image": base64.b64encode(make()).decode()}).encode()
+        yield as_json(f"picture of {name}", "POST /sdapi/v1/png-info", body, refused=False)
 
 
 def wrong_bodies() -> Iterator[Vector]:

@@ -18,6 +18,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from comfy_mcp.callers import Principal, with_principal
 from comfy_mcp.jobs import Job, JobRequest
 from comfy_mcp.proxy import listening
 from comfy_mcp.server import changes as module
@@ -48,7 +49,9 @@ async def watching(data: Path, comfyui: str) -> AsyncGenerator[tuple[Workbench, 
 
 
 def context(name: str = "one") -> Any:
-    request = SimpleNamespace(headers={"mcp-session-id": name})
+    connection: dict[str, Any] = {}
+    with_principal(connection, Principal())
+    request = SimpleNamespace(headers={"mcp-session-id": name}, scope=connection)
 
     async def heard(uri: str) -> None:
         return

@@ -71,3 +71,34 @@ def test_a_name_of_a_file_is_plain_and_known_beforehand(value: Any) -> None:
 def test_folders_and_dates_in_a_name_are_plain() -> None:
     told = {"filename_prefix": "LobeChat/%year%-%month%-%day%/FLUX_Dev", "images": ["3", 0]}
     refuse_paths({"1": {"class_type": "SaveImage", "inputs": told}}, REAL)
+
+
+def branching(option: str, told: list[Any]) -> ObjectInfo:
+    """A node whose choice ``file`` brings an input of that name, and another choice that brings none."""
+    branches: list[dict[str, Any]] = [
+        {"key": "none", "inputs": {"required": {}}},
+        {"key": "file", "inputs": {"required": {option: told}}},
+    ]
+    inputs = {"required": {"mode": ["COMFY_DYNAMICCOMBO_V3", {"options": branches}]}}
+    return ObjectInfo({"Node": {"input": inputs, "output": [], "output_node": True}})
+
+
+def test_a_path_that_a_choice_brings_along_is_refused_too() -> None:
+    info = branching("filename", ["STRING", {}])
+
+    def graph(mode: str, value: Any) -> Graph:
+        return {"1": {"class_type": "Node", "inputs": {"mode": mode, "mode.filename": value}}}
+
+    for value in ("../x", ["2", 0], "/etc/passwd"):
+        with pytest.raises(WorkflowRejected) as caught:
+            refuse_paths(graph("file", value), info)
+        assert caught.value.details["input"] == "mode.filename"
+    refuse_paths(graph("file", "x"), info)
+    refuse_paths(graph("none", "../x"), info)
+
+
+def test_an_upload_that_a_choice_brings_along_is_found_too() -> None:
+    info = branching("image", [["a.png"], {"image_upload": True}])
+    graph: Graph = {"1": {"class_type": "Node", "inputs": {"mode": "file", "mode.image": "x.png"}}}
+
+    assert pictures_in(graph, info) == {"x.png": (("1", "mode.image"),)}

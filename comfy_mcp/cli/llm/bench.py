@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, replace
 from statistics import median
@@ -14,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from comfy_mcp.cli import shown
 from comfy_mcp.cli.llm.servers import opened, routed
 from llm_bridge.chat import ChatRequest, Reply, Sampling
 from llm_bridge.errors import BridgeError
@@ -58,7 +58,7 @@ def bench(models: tuple[str, ...], prompt: str, runs: int, max_tokens: int, as_j
     measured = anyio.run(_measure, models, asked, runs)
     told = [each.told() for each in measured]
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(shown.as_json(told))
     else:
         Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(_table(told))
     sys.exit(any(each.failure for each in measured))
@@ -94,5 +94,6 @@ def _table(told: list[dict[str, Any]]) -> Table:
         ttft = "" if each["ttft"] is None else f"{each['ttft'] * 1000:.0f} ms"
         rate = "" if each["tokens_per_second"] is None else f"{each['tokens_per_second']:.1f}"
         tokens = "" if each["tokens"] is None else f"{each['tokens']:.0f}"
-        table.add_row(each["model"] + (f"\n{each['failure']}" if each["failure"] else ""), load, ttft, rate, tokens)
+        failure = f"\n{each['failure']}" if each["failure"] else ""
+        table.add_row(shown.cell(each["model"] + failure), load, ttft, rate, tokens)
     return table

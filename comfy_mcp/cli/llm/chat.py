@@ -12,6 +12,7 @@ import anyio
 import click
 
 from comfy_mcp.cli.llm.servers import opened, routed
+from comfy_mcp.cli.shown import in_line, say
 from comfy_mcp.errors import BadRequest
 from llm_bridge.chat import ChatRequest, Event, Loading, Reasoning, Reply, Restarted, Sampling, Text, Waiting
 from llm_bridge.errors import BadInput
@@ -125,20 +126,20 @@ class _Shown:
             case Waiting(ahead):
                 self._tell(f"waiting, {ahead} before it")
             case Loading(model):
-                self._tell(f"loading {model}")
+                self._tell(in_line(f"loading {model}"))
             case Reasoning(text):
                 self._clear()
                 self._thinks = True
-                click.secho(text, nl=False, err=True, dim=True)
+                say(text, nl=False, err=True, dim=True)
             case Text(text):
                 self._clear()
                 self._stop_thinking()
-                click.echo(text, nl=False)
+                say(text, nl=False)
             case Restarted(reason):
                 self._clear()
                 self._stop_thinking()
                 click.echo()
-                click.secho(reason, err=True, dim=True)
+                say(reason, err=True, dim=True)
             case _:
                 pass
 
@@ -146,9 +147,9 @@ class _Shown:
         self._clear()
         self._stop_thinking()
         click.echo()
-        click.secho(speed(reply), err=True, dim=True)
+        say(in_line(speed(reply)), err=True, dim=True)
         for note in reply.notes:
-            click.echo(f"note: {note}", err=True)
+            say(f"note: {note}", err=True)
 
     def _stop_thinking(self) -> None:
         if self._thinks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from comfy_mcp.cli import shown
 from comfy_mcp.cli.llm.servers import opened
 from llm_bridge.errors import BridgeError
 from llm_bridge.providers import Model
@@ -31,7 +31,7 @@ def scan_command(hosts: tuple[str, ...], ports: tuple[int, ...], as_json: bool) 
     """Find the LLM servers that run, and say how to set them up."""
     found = anyio.run(lambda: scan(ports or None, hosts or ("127.0.0.1",)))
     if as_json:
-        click.echo(json.dumps([_server(server) for server in found], indent=2))
+        click.echo(shown.as_json([_server(server) for server in found]))
         return
     if not found:
         click.echo("No LLM server answers. LM Studio and Jan need their server switched on in their settings.")
@@ -40,8 +40,9 @@ def scan_command(hosts: tuple[str, ...], ports: tuple[int, ...], as_json: bool) 
     for heading in ("name", "server", "address", "models"):
         table.add_column(heading, overflow="fold")
     for server in found:
+        name = server.endpoint.name
         names = server.problem or ", ".join(model.id for model in server.models) or "none yet"
-        table.add_row(server.endpoint.name, server.title, server.url, names)
+        table.add_row(*(shown.cell(shown.in_line(told)) for told in (name, server.title, server.url, names)))
     _console().print(table)
     click.echo(f"To use them: WORKBENCH_LLM_URL={','.join(server.url for server in found)}")
 
@@ -59,9 +60,9 @@ async def _models(as_json: bool) -> int:
     listed = {name: found for name, found in told.items() if not isinstance(found, BridgeError)}
     for name, failure in told.items():
         if isinstance(failure, BridgeError):
-            click.echo(f"{name}: {failure}", err=True)
+            shown.say(f"{name}: {failure}", err=True)
     if as_json:
-        click.echo(json.dumps({name: [_model(model) for model in found] for name, found in listed.items()}, indent=2))
+        click.echo(shown.as_json({name: [_model(model) for model in found] for name, found in listed.items()}))
     else:
         _console().print(_table(listed))
     return 0 if listed else 1
@@ -75,9 +76,10 @@ def _table(listed: dict[str, Sequence[Model]]) -> Table:
         for model in found:
             size = "" if model.size is None else f"{model.size / 2**30:.1f} GiB"
             can = {"see": model.vision, "tools": model.tools, "think": model.reasoning, "embed": not model.chats}
-            shown = ", ".join(name for name, able in can.items() if able)
+            able = ", ".join(name for name, is_able in can.items() if is_able)
             window = "" if model.window is None else str(model.window)
-            table.add_row(f"{server}/{model.id}", model.state or "", size, window, shown)
+            name = shown.cell(shown.in_line(f"{server}/{model.id}"))
+            table.add_row(name, model.state or "", size, window, able)
     return table
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
-import click
-
 from comfy_mcp.backends import translated
+from comfy_mcp.cli.shown import say
 from comfy_mcp.errors import BackendUnavailable
 from comfy_mcp.settings import load_settings
 from llm_bridge.chat import ChatRequest, Event, Reply
@@ -31,7 +30,7 @@ async def endpoints() -> Sequence[Endpoint]:
             "No LLM server runs at a usual port of this machine.",
             hint="Start one, or set WORKBENCH_LLM_URL to where it answers.",
         )
-    click.echo(f"Found on this machine: {', '.join(server.name for server in found)}.", err=True)
+    say(f"Found on this machine: {', '.join(server.name for server in found)}.", err=True)
     return found
 
 
@@ -48,7 +47,7 @@ async def routed(queue: Queue, request: ChatRequest, on_event: Callable[[Event],
 
     def tell(choice: Choice) -> None:
         if request.model.partition(":")[0] == "auto":
-            click.secho(choice.because, err=True, dim=True)
+            say(choice.because, err=True, dim=True)
 
     return await Router(queue).ask(request, on_event, on_choice=tell)
 

@@ -6,14 +6,11 @@ back: some clients send what is nobody's business along with it.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from anyio import to_thread
 
 import comfy_mcp
 from comfy_mcp.errors import OutputUnreadable
@@ -24,7 +21,7 @@ from comfy_mcp.proxy.a1111.offers import bare
 from comfy_mcp.proxy.a1111.png_text import with_text
 from comfy_mcp.workbench import Workbench
 
-__all__ = ["answer", "encoded", "pictures_of"]
+__all__ = ["answer", "as_png", "pictures_of"]
 
 _VERSION = f"comfyui-workbench {comfy_mcp.__version__}"
 _TOLD_BACK = re.compile(
@@ -56,20 +53,16 @@ async def answer(
     painted = [_Painted(job, asset, _infotext(job, asset, model)) for job, asset in pictures_of(jobs)]
     told = {name: value for name, value in body.items() if _TOLD_BACK.fullmatch(name)}
     return {
-        "images": [await encoded(workbench, each.asset, each.infotext) for each in painted],
+        "images": [await as_png(workbench, each.asset, each.infotext) for each in painted],
         "parameters": {**told, "init_images": None, "mask": None},
         "info": json.dumps(_info(painted, model, notes), ensure_ascii=False),
     }
 
 
-async def encoded(workbench: Workbench, asset: Asset, infotext: str = "") -> str:
-    """A picture as base64 of PNG, with how it was made inside. Raises NotFound when it expired."""
+async def as_png(workbench: Workbench, asset: Asset, infotext: str = "") -> bytes:
+    """A picture as PNG, with how it was made inside. Raises NotFound when it expired."""
     data = await convert(await workbench.read(asset), "image/png")
-
-    def written() -> str:
-        return base64.b64encode(with_text(data, "parameters", infotext) if infotext else data).decode()
-
-    return await to_thread.run_sync(written)
+    return with_text(data, "parameters", infotext) if infotext else data
 
 
 def _info(painted: Sequence[_Painted], model: str | None, notes: Sequence[str]) -> dict[str, Any]:

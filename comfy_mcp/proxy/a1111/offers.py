@@ -19,8 +19,10 @@ from comfy_mcp.workflows import ObjectInfo, Template, checked, offered
 __all__ = ["Offers", "bare", "offers_of", "without_hash"]
 
 _PATIENCE_SECONDS = 2.0
-_HASH = re.compile(r"\s*\[[0-9a-fA-F]{6,64}\]\s*$")
+_HASH = re.compile(r"\[[0-9a-fA-F]{6,64}\]$")
 _ENDING = re.compile(r"\.(safetensors|sft|ckpt|pt2?|pth|bin|gguf|onnx|pkl)$", re.IGNORECASE)
+_MOST_TITLE = 512
+"""Letters; what is longer is no title of a file, and is told as unknown."""
 _MODELS = ("checkpoint", "diffusion_model")
 
 
@@ -71,4 +73,7 @@ def bare(name: str) -> str:
 
 def without_hash(title: str) -> str:
     """A1111's title of a checkpoint, `name.safetensors [6ce0161689]`, without the hash."""
-    return _HASH.sub("", title)
+    if len(title) > _MOST_TITLE:
+        return title
+    found = _HASH.search(stripped := title.rstrip())
+    return stripped[: found.start()].rstrip() if found else title

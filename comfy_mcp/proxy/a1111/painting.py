@@ -1,77 +1,61 @@
 """txt2img and img2img: from A1111's request to jobs of our templates, and from those to its answer.
 
-Owns the order: read and check, keep the pictures, make, answer. Which template serves is the setting `a1111`.
+Owns the order: read, check, take in the pictures, make, answer. Which template serves is the setting `a1111`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
 
 from comfy_mcp.errors import InvalidParameter
 from comfy_mcp.images import mask_in
-from comfy_mcp.jobs import JobRequest
+from comfy_mcp.jobs import Asset, JobRequest
 from comfy_mcp.proxy.a1111.answers import answer
 from comfy_mcp.proxy.a1111.offers import offers_of
 from comfy_mcp.proxy.a1111.options import remembered
 from comfy_mcp.proxy.a1111.reading import Wanted, read
 from comfy_mcp.proxy.asking import Asker, asker_of, object_of, picture_in
 from comfy_mcp.proxy.making import Maker
+from comfy_mcp.proxy.packing import packed_answer
+from comfy_mcp.proxy.pictures import Kept, Sending, with_pictures
 from comfy_mcp.workbench import Workbench
 
-__all__ = ["Pictures", "add_painting", "requests_for"]
+__all__ = ["add_painting", "picture_of", "requests_for"]
 
 
-class Pictures:
-    """Pictures of one caller as they come in a body: base64, a data URL, or an address where the settings allow it."""
+async def picture_of(name: str, value: Any, workbench: Workbench) -> bytes | str:
+    """A picture as it comes in a body: base64, a data URL, or an address, which is not fetched yet.
 
-    def __init__(self, workbench: Workbench, owner: str) -> None:
-        self._workbench = workbench
-        self._owner = owner
-
-    async def kept(self, name: str, value: Any) -> str:
-        """The id of the picture as an asset. Raises InvalidParameter, InvalidImage, TooLarge."""
-        found = await self._told(name, value)
-        if isinstance(found, str):
-            return (await self._workbench.upload_from(found, self._owner)).id
-        return (await self._workbench.upload(found, self._owner)).id
-
-    async def kept_mask(self, name: str, value: Any, *, inverted: bool) -> str:
-        """As `kept`, made a mask of."""
-        found = await self._told(name, value)
-        if isinstance(found, str):
-            found = await self._workbench.read(await self._workbench.upload_from(found, self._owner))
-        return (await self._workbench.upload(await mask_in(found, inverted=inverted), self._owner)).id
-
-    async def _told(self, name: str, value: Any) -> bytes | str:
-        if not isinstance(value, str) or not value:
-            raise InvalidParameter(name, f"{name} is no picture.", hint="Send it as base64 or as a data URL.")
-        return await picture_in(value, self._workbench.settings.max_body)
+    Raises InvalidParameter, InvalidImage, TooLarge.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidParameter(name, f"{name} is no picture.", hint="Send it as base64 or as a data URL.")
+    return await picture_in(value, workbench.settings.max_body)
 
 
 def add_painting(api: APIRouter, workbench: Workbench, maker: Maker) -> None:
     @api.post("/txt2img")
-    async def txt2img(request: Request) -> JSONResponse:
+    async def txt2img(request: Request) -> Response:
         """Pictures from words."""
-        body = await object_of(request)
+        body = await object_of(request, pictures=True)
         return await painted(request, body, workbench.settings.a1111.txt2img)
 
     @api.post("/img2img")
-    async def img2img(request: Request) -> JSONResponse:
+    async def img2img(request: Request) -> Response:
         """A picture made of another, all of it or what is white in the mask."""
-        body, settings = await object_of(request), workbench.settings.a1111
+        body, settings = await object_of(request, pictures=True), workbench.settings.a1111
         return await painted(request, body, settings.inpaint if body.get("mask") else settings.img2img)
 
-    async def painted(request: Request, body: Mapping[str, Any], template: str) -> JSONResponse:
+    async def painted(request: Request, body: Mapping[str, Any], template: str) -> Response:
         asker = asker_of(request)
         offers = await offers_of(workbench, template)
         wanted = read(body, offers, workbench.catalogue.styles, await remembered(workbench, asker.owner))
-        wanted.values |= await _pictures(body, offers.template.pictures, Pictures(workbench, asker.owner))
-        jobs = await maker.make(requests_for(workbench, template, asker, wanted), request)
-        return JSONResponse(await answer(workbench, body, jobs, wanted.notes, offers.model))
+        asked = requests_for(workbench, template, asker, wanted)
+        jobs = await maker.make(asked, request, await _sending(workbench, body, offers.template.pictures, asked))
+        return await packed_answer(await answer(workbench, body, jobs, wanted.notes, offers.model))
 
 
 def requests_for(workbench: Workbench, template: str, asker: Asker, wanted: Wanted) -> list[JobRequest]:
@@ -96,14 +80,25 @@ def requests_for(workbench: Workbench, template: str, asker: Asker, wanted: Want
     return requests
 
 
-async def _pictures(body: Mapping[str, Any], takes: tuple[str, ...], pictures: Pictures) -> dict[str, str]:
-    """The first picture of the request and its mask, kept, for a template that takes them."""
-    kept: dict[str, str] = {}
+async def _sending(
+    workbench: Workbench, body: Mapping[str, Any], takes: tuple[str, ...], asked: Sequence[JobRequest]
+) -> Sending | None:
+    """The first picture of the request and its mask, for a template that takes them."""
+    sent: dict[str, bytes | str] = {}
     if "image" in takes:
         told = body.get("init_images")
         listed = cast("list[Any]", told) if isinstance(told, list) else [told]
-        kept["image"] = await pictures.kept("init_images", listed[0] if listed else None)
+        sent["image"] = await picture_of("init_images", listed[0] if listed else None, workbench)
     if "mask" in takes:
-        inverted = body.get("inpainting_mask_invert") in (1, True, "1", "true")
-        kept["mask"] = await pictures.kept_mask("mask", body.get("mask"), inverted=inverted)
-    return kept
+        sent["mask"] = await picture_of("mask", body.get("mask"), workbench)
+    inverted = body.get("inpainting_mask_invert") in (1, True, "1", "true")
+
+    async def complete(kept: Kept) -> list[JobRequest]:
+        found: dict[str, Asset] = {}
+        for name, content in sent.items():
+            if name == "mask":
+                content = await mask_in(await kept.data_of(content), inverted=inverted)
+            found[name] = await kept.keep(content)
+        return [with_pictures(each, found) for each in asked]
+
+    return Sending(tuple(sent), complete) if sent else None

@@ -8,16 +8,18 @@ from __future__ import annotations
 import struct
 import zlib
 
-from anyio import to_thread
-
 from comfy_mcp.images import measure, sniff
+from comfy_mcp.images.threads import run_slow
 
 __all__ = ["MOST_TEXT", "parameters_of", "texts_of", "with_text"]
 
 MOST_TEXT = 1 << 20
-"""Characters that all texts of a picture may have together, unpacked."""
+"""Bytes that all texts of a picture may have together, unpacked."""
 
 _MOST_TEXTS = 64
+_MOST_PACKED = 1032
+"""How many times larger zlib can unpack a byte."""
+
 _HEAD = 33
 """Bytes of the signature and the first chunk, which tells the size."""
 
@@ -40,26 +42,29 @@ async def texts_of(data: bytes) -> dict[str, str]:
         TooLarge: more pixels than ComfyUI may make.
     """
     await measure(data)
-    return await to_thread.run_sync(_texts_in, data) if sniff(data).mime == "image/png" else {}
+    return await run_slow(lambda: _texts_in(data), pixels=0) if sniff(data).mime == "image/png" else {}
 
 
 def _texts_in(data: bytes) -> dict[str, str]:
-    """The texts of a whole PNG by name. One that cannot be unpacked, or not within the bounds, is left out."""
+    """The texts of a whole PNG by name, as far as they are within the bounds. What cannot be read counts, too: nothing
+    else holds back who sends it again and again."""
     found: dict[str, str] = {}
-    at, left = 8, MOST_TEXT
-    while at + 12 <= len(data) and len(found) < _MOST_TEXTS:
+    at, seen, left = 8, 0, MOST_TEXT
+    while at + 12 <= len(data) and seen < _MOST_TEXTS and left > 0:
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
+            seen += 1
             key, _, rest = data[at + 8 : at + 8 + length].partition(b"\0")
-            text = _unpacked(kind, rest, left)
+            text, cost = _unpacked(kind, rest, left)
+            left -= cost
             if text is not None:
                 found[key[:79].decode("latin-1")] = text
-                left -= len(text)
         at += 12 + length
     return found
 
 
-def _unpacked(kind: bytes, rest: bytes, most: int) -> str | None:
+def _unpacked(kind: bytes, rest: bytes, most: int) -> tuple[str | None, int]:
+    """The text, and how many bytes it cost; None when there are more than ``most``, or none can be made out."""
     packed, encoding = kind == b"zTXt", "latin-1"
     if kind == b"zTXt":
         rest = rest[1:]
@@ -67,12 +72,13 @@ def _unpacked(kind: bytes, rest: bytes, most: int) -> str | None:
         packed, encoding = rest[:1] == b"\1", "utf-8"
         rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
     if packed:
-        reader = zlib.decompressobj()
         try:
-            rest = reader.decompress(rest, most + 1)
+            rest = zlib.decompressobj().decompress(rest, most + 1)
         except zlib.error:
-            return None
-    return rest.decode(encoding, "replace") if len(rest) <= most else None
+            return None, len(rest) * _MOST_PACKED
+    if len(rest) > most:
+        return None, len(rest) if packed else 0
+    return rest.decode(encoding, "replace"), len(rest)
 
 
 def parameters_of(text: str) -> dict[str, str]:

@@ -5,18 +5,18 @@ Owns the shape of that state (`modules/shared_state.py`). Only jobs that this fr
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from comfy_mcp.errors import NotFound
 from comfy_mcp.jobs import Job, JobState
 from comfy_mcp.proxy.asking import Owner
 from comfy_mcp.proxy.making import Maker
+from comfy_mcp.proxy.packing import packed_answer
 from comfy_mcp.workbench import Workbench
 
 __all__ = ["add_progress"]
@@ -33,15 +33,16 @@ def add_progress(api: APIRouter, workbench: Workbench, maker: Maker) -> None:
         return found
 
     async def stop(owner: Owner) -> JSONResponse:
-        """End what the caller waits for here."""
-        for job in maker.waited_for(owner):
-            await workbench.cancel(job, owner)
+        """End what is painted for the caller now, the oldest of several; what waits in the queue goes on waiting."""
+        running = [job for job in await own(owner) if job.state is JobState.RUNNING]
+        if running:
+            await workbench.cancel(running[0].id, owner)
         return JSONResponse({})
 
     @api.get("/progress")
-    async def progress(owner: Owner, skip_current_image: bool = False) -> JSONResponse:
+    async def progress(owner: Owner, skip_current_image: bool = False) -> Response:
         """How far it all is, with a preview of the picture that is painted now."""
-        return JSONResponse(_progress(await own(owner), preview=not skip_current_image))
+        return await packed_answer(_progress(await own(owner), preview=not skip_current_image))
 
     api.add_api_route("/interrupt", stop, methods=["POST"])
     # To skip one picture is to stop: all pictures of a request are answered together, or none.
@@ -65,7 +66,7 @@ def _progress(jobs: Sequence[Job], *, preview: bool) -> dict[str, Any]:
         "progress": min((done + (0.0 if now is None else now.progress.fraction)) / len(jobs), 1.0),
         "eta_relative": 0.0 if now is None else _seconds_left(now),
         "state": _state(now or waiting, len(jobs), done),
-        "current_image": None if picture is None else base64.b64encode(picture).decode(),
+        "current_image": picture,
         "textinfo": _place(waiting) if now is None and waiting is not None else None,
     }
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal, Protocol
-from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import ValidationError
@@ -30,6 +29,7 @@ from comfy_mcp.proxy.api.models import (
 )
 from comfy_mcp.proxy.asking import Owner, object_of
 from comfy_mcp.proxy.links import Links
+from comfy_mcp.proxy.serving import file_response
 from comfy_mcp.store import Mode
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.chat_values import CHAT_LISTED
@@ -37,9 +37,8 @@ from comfy_mcp.workbench.refusals import plainly
 
 __all__ = ["router"]
 
-_INLINE = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm"})
 _FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": FailureOut} for status in (400, 404, 409, 413, 422, 429, 502, 503, 507)
+    status: {"model": FailureOut} for status in (400, 404, 409, 413, 415, 422, 429, 502, 503, 507)
 }
 _SHAPE = '{"template": …, "values": {…}, "style": …}'
 _PICTURE_BODY = {
@@ -155,17 +154,7 @@ def _add_assets(api: APIRouter, workbench: Workbench, links: Links) -> None:
         """The bytes of a picture."""
         # Who has a link that we signed may see the picture, whoever made it.
         found = await workbench.asset(asset, None if links.is_signed(request.scope) else owner)
-        tag = f'"{found.sha256}"'
-        headers = {
-            "ETag": tag,
-            "Cache-Control": "private, max-age=31536000, immutable",
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-            "Content-Disposition": _disposition(found.name, inline=found.mime in _INLINE),
-        }
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        media = found.mime if found.mime in _INLINE or found.mime.startswith("audio/") else "application/octet-stream"
-        return Response(await workbench.read(found), media_type=media, headers=headers)
+        return await file_response(workbench, found, request, name=found.name)
 
 
 def _add_backends(api: APIRouter, workbench: Workbench) -> None:
@@ -223,7 +212,3 @@ async def _picture_in(request: Request) -> bytes:
         if file is None or isinstance(file, str):
             raise InvalidImage("The form has no picture.", hint="Put it into the field named file.")
         return await file.read()
-
-
-def _disposition(name: str, *, inline: bool) -> str:
-    return f"{'inline' if inline else 'attachment'}; filename*=UTF-8''{quote(name, safe='')}"

@@ -13,29 +13,21 @@ from starlette.responses import Response
 
 from comfy_mcp.errors import BadRequest
 from comfy_mcp.proxy.asking import Owner, form_of
+from comfy_mcp.proxy.serving import file_response
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.graphs import asset_named, file_name
 
 __all__ = ["add_files"]
-
-_INLINE = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm"})
 
 
 def add_files(api: APIRouter, workbench: Workbench) -> None:
     """The routes of pictures, and that of uploads by the second name that Open WebUI calls it by."""
 
     @api.get("/view", response_class=Response)
-    async def view(filename: str, owner: Owner) -> Response:
+    async def view(filename: str, request: Request, owner: Owner) -> Response:
         """The bytes of a picture that was made or uploaded; the other parameters of ComfyUI's route are not heeded."""
         found = await workbench.asset(asset_named(filename), owner)
-        shown = found.mime in _INLINE
-        headers = {
-            "Cache-Control": "private, max-age=31536000, immutable",
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-            "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{file_name(found)}"',
-        }
-        media = found.mime if shown or found.mime.startswith("audio/") else "application/octet-stream"
-        return Response(await workbench.read(found), media_type=media, headers=headers)
+        return await file_response(workbench, found, request, name=file_name(found))
 
     @api.post("/upload/image")
     @api.post("/api/upload/image")

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from comfy_mcp.callers import Right
-from comfy_mcp.errors import BadRequest, NotAllowed, NotFound, TemplateError, TooLarge, WorkflowRejected
+from comfy_mcp.errors import BadRequest, NotAllowed, NotFound, TemplateError, WorkflowRejected
 from comfy_mcp.jobs import Job, JobState
-from comfy_mcp.proxy.asking import Owner, asker_of
+from comfy_mcp.proxy.asking import Owner, asker_of, json_in
 from comfy_mcp.proxy.comfyui.hub import Hub
 from comfy_mcp.proxy.comfyui.shapes import entry_of, is_ours, number_of, queued
 from comfy_mcp.proxy.comfyui.sockets import client_of
 from comfy_mcp.proxy.comfyui.wording import comfyui_failure
-from comfy_mcp.strict_json import read_json
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import MOST_GRAPH_BYTES
 
@@ -42,7 +40,7 @@ def _add_prompt(api: APIRouter, workbench: Workbench, hub: Hub) -> None:
     @api.get("/prompt")
     async def remaining(owner: Owner) -> dict[str, Any]:
         """How many prompts of this caller wait or run."""
-        return {"exec_info": {"queue_remaining": len(await _active(workbench, owner))}}
+        return {"exec_info": {"queue_remaining": await workbench.graphs.count(owner)}}
 
     @api.post("/prompt")
     async def prompt(request: Request) -> Response:
@@ -65,7 +63,7 @@ def _add_queue(api: APIRouter, workbench: Workbench) -> None:
     @api.get("/queue")
     async def queue(owner: Owner) -> dict[str, list[Any]]:
         """What runs and what waits of this caller, oldest first."""
-        active = await _active(workbench, owner)
+        active = await workbench.graphs.active(owner, limit=_MOST_ACTIVE)
         running = [queued(job) for job in active if job.state is JobState.RUNNING]
         waiting = [queued(job) for job in active if job.state is JobState.QUEUED]
         return {"queue_running": running, "queue_pending": waiting}
@@ -87,7 +85,7 @@ def _add_queue(api: APIRouter, workbench: Workbench) -> None:
         told = await _told(request) if await request.body() else {}
         named: object = told.get("prompt_id")
         if named is None:
-            active = await _active(workbench, owner)
+            active = await workbench.graphs.active(owner, limit=1)
             named = next((job.id for job in active if job.state is JobState.RUNNING), None)
         await _stop(workbench, named, owner, JobState.RUNNING)
         return Response()
@@ -98,9 +96,9 @@ def _add_history(api: APIRouter, workbench: Workbench) -> None:
     async def history(
         owner: Owner, max_items: Annotated[int, Query(ge=1)] = _MOST_HISTORY
     ) -> dict[str, dict[str, Any]]:
-        """The prompts that ended among the newest 200 jobs of this caller, oldest first."""
-        found = await workbench.jobs(owner, limit=_MOST_HISTORY)
-        ended = [job for job in found if is_ours(job) and job.state.terminal][:max_items]
+        """The prompts that ended among the newest 200 of this caller, oldest first."""
+        found = await workbench.graphs.newest(owner, limit=_MOST_HISTORY)
+        ended = [job for job in found if job.state.terminal][:max_items]
         return {job.id: entry_of(job) for job in reversed(ended)}
 
     @api.get("/history/{prompt_id}")
@@ -113,19 +111,7 @@ def _add_history(api: APIRouter, workbench: Workbench) -> None:
 async def _told(request: Request) -> dict[str, Any]:
     """The body as JSON, whatever it is called: LobeHub sends it as text/plain (fetchApi of @saintno/comfyui-sdk drops
     the header). A page of another origin, which could do that too, was stopped by the guard. Raises BadRequest."""
-    body = await request.body()
-    if len(body) > MOST_GRAPH_BYTES:
-        raise TooLarge(
-            f"The prompt is larger than {MOST_GRAPH_BYTES} bytes.", hint="Upload pictures, do not embed them."
-        )
-    told = await to_thread.run_sync(read_json, body)
-    if not isinstance(told, dict):
-        raise BadRequest("The body is no JSON object.", hint='Send {"prompt": {…}, "client_id": "…"}.')
-    return cast("dict[str, Any]", told)
-
-
-async def _active(workbench: Workbench, owner: str) -> list[Job]:
-    return [job for job in await workbench.active(owner, limit=_MOST_ACTIVE) if is_ours(job)]
+    return await json_in(request, '{"prompt": {…}, "client_id": "…"}', most=MOST_GRAPH_BYTES)
 
 
 async def _own(workbench: Workbench, job: object, owner: str) -> Job | None:

@@ -19,7 +19,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from comfy_mcp.callers import owner_of, principal_of
 from comfy_mcp.errors import NotFound, StorageUnavailable
 from comfy_mcp.proxy.comfyui.hub import Hub, Listener
-from comfy_mcp.proxy.comfyui.shapes import is_ours
 from comfy_mcp.proxy.comfyui.story import Message, Story, spoken
 from comfy_mcp.tasks import background
 from comfy_mcp.workbench import Workbench
@@ -32,7 +31,6 @@ _SEND_SECONDS = 10.0
 _NEWS_SECONDS = 4.0
 """LobeHub gives a job up when ten seconds pass without a message (client.ts of @saintno/comfyui-sdk)."""
 _GOING_AWAY = 1001
-_MOST_QUEUE = 1000
 
 
 def client_of(told: object) -> str | None:
@@ -106,6 +104,6 @@ class _Connection:
         await self._send.send(await self._status())
 
     async def _status(self, sid: str | None = None) -> str:
-        waiting = await self._workbench.active(self._owner, limit=_MOST_QUEUE)
-        told = {"status": {"exec_info": {"queue_remaining": sum(map(is_ours, waiting))}}}
+        remaining = await self._workbench.graphs.count(self._owner)
+        told = {"status": {"exec_info": {"queue_remaining": remaining}}}
         return spoken(("status", told | ({"sid": sid} if sid else {})))

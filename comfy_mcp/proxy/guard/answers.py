@@ -1,20 +1,19 @@
-"""How the guard answers itself, and the headers that every answer gets.
+"""What the guard refuses with, and the headers that every answer gets.
 
-Owns their values. Which request is refused, and why, is elsewhere.
+Owns their values. Which request is refused, and why, is elsewhere; the words are those of the front door it asked for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import Message, Send
 
 from comfy_mcp.errors import ErrorRecord
-from comfy_mcp.proxy.failures import failure_body
 
-__all__ = ["hardened", "refused"]
+__all__ = ["Refusal", "hardened", "refused"]
 
 _STARTS = ("http.response.start", "websocket.http.response.start")
 _ALWAYS = {
@@ -26,10 +25,19 @@ _ALWAYS = {
 }
 
 
-def refused(status: int, code: str, message: str, hint: str = "", **headers: str) -> JSONResponse:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not let in."""
+
+    record: ErrorRecord
+    status: int
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def refused(status: int, code: str, message: str, hint: str = "", **headers: str) -> Refusal:
     """A refusal; of the names of ``headers`` an underscore is a hyphen."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return JSONResponse(failure_body(ErrorRecord(code, message, hint), status), status, named)
+    return Refusal(ErrorRecord(code, message, hint), status, named)
 
 
 def hardened(send: Send, *, embeddable: bool) -> Send:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope
 
-from comfy_mcp.proxy.guard.answers import refused
+from comfy_mcp.proxy.guard.answers import Refusal, refused
 from comfy_mcp.proxy.guard.rules import Rules, patience
 from comfy_mcp.settings import is_loopback
 
@@ -24,7 +23,7 @@ _MOST_HEADERS = 100
 _HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 
 
-def refusal_of(scope: Scope, rules: Rules) -> JSONResponse | None:
+def refusal_of(scope: Scope, rules: Rules) -> Refusal | None:
     """The refusal of a request by what stands in its headers, before anybody asks who sent it."""
     raw, headers = scope["headers"], Headers(scope=scope)
     if len(raw) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in raw) > rules.max_header:
@@ -61,7 +60,7 @@ def bounded(receive: Receive, rules: Rules) -> Receive:
     return counted
 
 
-def _unclear(headers: Headers) -> JSONResponse | None:
+def _unclear(headers: Headers) -> Refusal | None:
     """Where a request ends must be told once: what stands in front of us may read it the other way (smuggling)."""
     lengths = headers.getlist("content-length")
     if len(lengths) > 1 or (lengths and "transfer-encoding" in headers):
@@ -71,7 +70,7 @@ def _unclear(headers: Headers) -> JSONResponse | None:
     return None
 
 
-def _too_long(headers: Headers, rules: Rules) -> JSONResponse | None:
+def _too_long(headers: Headers, rules: Rules) -> Refusal | None:
     # Digits without end would be slow to read as a number.
     told = headers.get("content-length", "0").lstrip("0")
     if len(told) > len(str(rules.max_body)) or int(told or "0") > rules.max_body:

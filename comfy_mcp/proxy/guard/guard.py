@@ -10,35 +10,46 @@ from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from comfy_mcp.callers import Principal, Right, with_principal
+from comfy_mcp.callers import Principal, Right, principal_of, with_principal
 from comfy_mcp.errors import WorkbenchError
+from comfy_mcp.proxy.failures import Words
 from comfy_mcp.proxy.guard.access import SOCKET, right_of
-from comfy_mcp.proxy.guard.answers import hardened, refused
+from comfy_mcp.proxy.guard.answers import Refusal, hardened, refused
 from comfy_mcp.proxy.guard.arrivals import bounded, refusal_of
-from comfy_mcp.proxy.guard.identity import Identity, Tokens
+from comfy_mcp.proxy.guard.identity import Identity, Tokens, tokens_in
 from comfy_mcp.proxy.guard.rates import Rates
+from comfy_mcp.proxy.guard.revoking import until_revoked
 from comfy_mcp.proxy.guard.rules import Rules
 
 __all__ = ["Guard"]
 
-_BASIC = ("/sdapi/", "/comfyui/")
+_BASIC = ("/sdapi/", "//sdapi/", "/comfyui/")
 """Where clients ask a person for a user and a password."""
 _TOLD = ["ETag", "Idempotent-Replayed", "Location", "Mcp-Session-Id", "Retry-After", "WWW-Authenticate"]
 """Headers of answers that pages of allowed origins may read."""
+_PLAIN = Words()
+_LINK, _NOBODY = "link", "nobody"
+"""The names of those who come without a token, where none is needed."""
 
 
 class Guard:
-    """ASGI middleware, outermost. ``is_signed_link`` recognises links that carry their own permission."""
+    """ASGI middleware, outermost. ``is_signed_link`` recognises links that carry their own permission, and ``words``
+    say how the front doors tell a refusal."""
 
     def __init__(
-        self, app: ASGIApp, rules: Rules, is_signed_link: Callable[[Scope], bool], tokens: Tokens | None = None
+        self,
+        app: ASGIApp,
+        rules: Rules,
+        is_signed_link: Callable[[Scope], bool],
+        tokens: Tokens | None = None,
+        words: Words = _PLAIN,
     ) -> None:
         self.app = app
         self._rules = rules
         self._is_signed_link = is_signed_link
+        self._words = words
         self._identity = Identity(rules, tokens)
         self._rates = Rates()
         # A browser asks with OPTIONS, and without the token, whether a page may call.
@@ -49,18 +60,34 @@ class Guard:
             await self.app(scope, receive, send)
             return
         send = hardened(send, embeddable=self._is_signed_link(scope))
-        await (refusal_of(scope, self._rules) or self._inner)(scope, receive, send)
+        refusal = refusal_of(scope, self._rules)
+        await (self._inner if refusal is None else self._told(refusal, scope))(scope, receive, send)
+
+    def _told(self, refusal: Refusal, scope: Scope) -> ASGIApp:
+        return self._words.answer(scope["path"], refusal.record, refusal.status, refusal.headers)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             refusal = await self._refusal(scope)
         except WorkbenchError as failure:
-            refusal = refused(failure.status, failure.code, failure.message, failure.hint)
+            refusal = Refusal(failure.record, failure.status)
         if scope["type"] == "http":
             receive = bounded(receive, self._rules)
-        await (refusal or self.app)(scope, receive, send)
+        await (self._app_for(scope) if refusal is None else self._told(refusal, scope))(scope, receive, send)
 
-    async def _refusal(self, scope: Scope) -> JSONResponse | None:
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        """The application; for who came with a stored token, for as long as it is one."""
+        principal = principal_of(scope)
+        if principal == self._rules.owner or principal.name in (_LINK, _NOBODY):
+            return self.app
+        headers = Headers(scope=scope)
+
+        async def still() -> bool:
+            return await self._identity.of(headers) == principal
+
+        return until_revoked(self.app, still)
+
+    async def _refusal(self, scope: Scope) -> Refusal | None:
         """The refusal of who may not; else they are noted on the connection."""
         right = right_of(scope.get("method", SOCKET), scope["path"])
         principal, counted = await self._caller(scope, right)
@@ -69,9 +96,7 @@ class Guard:
             seconds = str(math.ceil(wait))
             return refused(429, "too_many", "Too many requests.", f"Ask again in {seconds} s.", retry_after=seconds)
         if principal is None:
-            basic = ', Basic realm="workbench"' if scope["path"].startswith(_BASIC) else ""
-            message, hint = "A token is needed.", "Send Authorization: Bearer TOKEN."
-            return refused(401, "token_missing", message, hint, www_authenticate=f"Bearer{basic}")
+            return _unknown(scope)
         if right is not None and right not in principal.rights:
             hint = f"Make one with: comfy-workbench token add NAME --right {right}"
             return refused(403, "not_allowed", f"This token lacks the right {right!s}.", hint)
@@ -82,11 +107,22 @@ class Guard:
         """Who calls, None for nobody we know, and under which name their requests are counted."""
         address = f"from {(scope.get('client') or ('nowhere',))[0]}"
         if right is None:
-            return Principal("nobody", "nobody", frozenset()), address
+            return Principal(_NOBODY, _NOBODY, frozenset()), address
         if self._is_signed_link(scope):
-            return Principal("link", "nobody", frozenset({Right.MAKE})), address
+            return Principal(_LINK, _NOBODY, frozenset({Right.MAKE})), address
         principal = await self._identity.of(Headers(scope=scope))
         return principal, address if principal is None else principal.name
+
+
+def _unknown(scope: Scope) -> Refusal:
+    """The refusal of who sent no token, or one that nobody has."""
+    takes_basic = scope["path"].startswith(_BASIC)
+    challenge = 'Bearer, Basic realm="workbench"' if takes_basic else "Bearer"
+    if tokens_in(Headers(scope=scope).getlist("authorization")):
+        hint = "Make one with: comfy-workbench token add NAME, and set it in the program that asks."
+        return refused(401, "token_unknown", "This token is not known here.", hint, www_authenticate=challenge)
+    hint = "Send Authorization: Bearer TOKEN" + (", or it as the password of Basic." if takes_basic else ".")
+    return refused(401, "token_missing", "A token is needed.", hint, www_authenticate=challenge)
 
 
 def _for_pages(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:

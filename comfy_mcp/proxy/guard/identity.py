@@ -45,6 +45,7 @@ class Identity:
             if self._own is not None and hmac.compare_digest(token, self._own):
                 return self._owner
             if self._tokens is not None and (found := await self._tokens.principal(token)) is not None:
+                self._demanded = True
                 return found
         return None if await self._demands() else self._owner
 

@@ -16,9 +16,10 @@ from fastapi import APIRouter
 from comfy_mcp.backends import LLMBackend
 from comfy_mcp.errors import NotFound, WorkbenchError, nearest
 from comfy_mcp.workbench import Workbench
+from comfy_mcp.workflows import Template
 from llm_bridge.providers import Model
 
-__all__ = ["WORKFLOW", "add_models", "known_models", "no_such_model"]
+__all__ = ["WORKFLOW", "add_models", "known_models", "named_template"]
 
 WORKFLOW = "workflow/"
 """What stands before the id of a template."""
@@ -44,16 +45,31 @@ def add_models(api: APIRouter, workbench: Workbench) -> None:
         """One of them."""
         listed = {each["id"]: each for each in await _listed(workbench)}
         if model not in listed:
-            raise no_such_model(model, listed)
+            raise _no_such_model(model, listed)
         return listed[model]
 
 
-def no_such_model(name: str, known: Iterable[str]) -> NotFound:
+def _no_such_model(name: str, known: Iterable[str]) -> NotFound:
     """As OpenAI's clients know it: 404 with the code `model_not_found`."""
     names = list(known)
     alike = nearest(name[:128], names) or names[:5]
     hint = f"Near it: {', '.join(alike)}." if alike else "No language model is known: set WORKBENCH_LLM_URL."
     return NotFound(f"There is no model {name[:128]!r}.", hint=hint, parameter="model")
+
+
+def named_template(workbench: Workbench, model: str) -> Template | None:
+    """The template that a model names as `workflow/ID`; None when it names none so.
+
+    Raises:
+        NotFound: there is no such workflow.
+    """
+    if not model.startswith(WORKFLOW):
+        return None
+    templates = workbench.catalogue.templates
+    found = templates.get(model.removeprefix(WORKFLOW))
+    if found is None:
+        raise _no_such_model(model, [WORKFLOW + name for name in templates])
+    return found
 
 
 def known_models(workbench: Workbench) -> list[tuple[str, Model]]:

@@ -18,7 +18,7 @@ from comfy_mcp.workflows.object_info import NodeInfo, ObjectInfo
 
 __all__ = ["convert"]
 
-_CHOICE = re.compile(r"(?<!\\)\{[^{}]*\|[^{}]*\}")
+_CHOICE = re.compile(r"(?<!\\)\{[^{}|]*\|[^{}]*\}")
 _MOST_NODES = 2_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -242,6 +243,7 @@ async def test_pairs_that_are_judged_in_the_folder_are_not_asked_again(tmp_path:
         ("A", "A"),
         ("I compared them.\n\n**Tie**", "tie"),
         ('{"winner": "C"}\nwinner = "B"', "B"),
+        ("A is long. " * 5_000 + "\nWinner: B", "B"),
     ],
 )
 def test_a_verdict_is_read_however_it_is_said(text: str, side: str) -> None:
@@ -254,3 +256,11 @@ def test_a_verdict_is_read_however_it_is_said(text: str, side: str) -> None:
 def test_what_names_no_winner_is_no_verdict(text: str) -> None:
     with pytest.raises(BadAnswer):
         verdict(text)
+
+
+@pytest.mark.parametrize("text", ["winner:" + " " * 14_000, "\n" * 40_000, "winner" + "* " * 7_000, "{}" * 500_000])
+def test_an_answer_made_to_be_slow_to_read_holds_nobody_up(text: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(BadAnswer):
+        verdict(text)
+    assert time.perf_counter() - began < 1

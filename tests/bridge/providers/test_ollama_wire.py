@@ -170,3 +170,11 @@ def test_an_answer_belongs_to_the_last_call_of_its_id_and_arguments_that_are_no_
     _, looked, listening, listened = to_ollama(turns)
     assert (looked["tool_name"], listened["tool_name"]) == ("look", "listen")
     assert listening["tool_calls"][0]["function"]["arguments"] == {"text": "loudly"}
+
+
+def test_tool_calls_without_end_are_refused() -> None:
+    decoder = LineDecoder("box")
+    line = json.dumps({"message": {"tool_calls": [{"function": {"name": "f"}}] * 100}})
+    assert len(decoder.feed("", line) + decoder.feed("", line)) == 200
+    with pytest.raises(BadAnswer, match="more than 256 tool calls"):
+        decoder.feed("", line)

@@ -9,6 +9,7 @@ from llm_bridge.client import Client
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import KeyRefused, NotSupported
 from llm_bridge.messages import Image, Message
+from llm_bridge.scan import scan
 from tests.bridge.providers.scripted import CHAT, asked, chat, client_of, openai, recorded, refused, served, told
 from tests.bridge.servers import Script, json_answer, scripted
 
@@ -92,3 +93,23 @@ async def test_it_may_be_below_any_path(path: str, expected: str) -> None:
             assert len(await client.models()) == 2
             reply, _ = await asked(client, chat("gpt-5-mini"))
     assert reply.text == "Hello you"
+
+
+NAMES = [
+    "a/b:7b-q4 ü",
+    "esc\x1b]0;PWNED\x07",
+    "two\r\nlines",
+    "c1\x9b2J",
+    "turned\u202e",
+    "x" * 256,
+    "x" * 257,
+]
+
+
+async def test_a_name_that_is_none_is_not_in_the_list() -> None:
+    async with served(openai) as (script, client):
+        script.on("GET /v1/models", json_answer({"data": [{"id": name} for name in NAMES]}))
+        assert [model.id for model in await client.models()] == ["a/b:7b-q4 ü", "x" * 256]
+        port = int(script.url.rpartition(":")[2])
+        (found,) = await scan([port])
+    assert [model.id for model in found.models] == ["a/b:7b-q4 ü", "x" * 256]

@@ -79,6 +79,34 @@ async def test_an_order_to_stop_leaves_neighbours_alone(serve: Serve, slow_url: 
         assert ended.state is JobState.SUCCEEDED
 
 
+async def test_an_order_to_stop_ends_what_is_painted_and_not_what_waits(serve: Serve, slow_url: str) -> None:
+    answers: dict[str, httpx.Response] = {}
+
+    async def second() -> None:
+        answers["second"] = await front.post("txt2img", SHORT)
+
+    async with serve(slow_url) as front:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked, front, "ann", LONG, answers)
+            await until(lambda: front.get("progress"), lambda told: told["progress"] > 0)
+            tasks.start_soon(second)
+            await until(lambda: front.get("progress"), lambda told: told["state"]["job_count"] == 2)
+            await front.post("interrupt", {})
+        assert (answers["ann"].status_code, answers["second"].status_code) == (502, 200)
+
+
+async def test_an_order_to_stop_ends_nothing_that_only_waits(serve: Serve, slow_url: str) -> None:
+    answers: dict[str, httpx.Response] = {}
+    async with serve(slow_url, forwarded_users=True) as front:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked, front, "ann", LONG | {"steps": 40}, answers)
+            await until(lambda: front.get("progress", x_user_id="ann"), lambda told: told["progress"] > 0)
+            tasks.start_soon(asked, front, "bob", SHORT, answers)
+            await until(lambda: front.get("progress", x_user_id="bob"), lambda told: told["state"]["job_count"] == 1)
+            assert (await front.post("skip", {}, x_user_id="bob")).json() == {}
+        assert (answers["ann"].status_code, answers["bob"].status_code) == (200, 200)
+
+
 async def test_an_order_to_stop_with_nothing_to_stop_is_taken(front: Front) -> None:
     assert (await front.client.post("/sdapi/v1/interrupt")).json() == {}
 

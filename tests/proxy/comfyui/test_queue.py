@@ -132,3 +132,18 @@ async def test_what_is_no_picture_is_not_kept(http: httpx.AsyncClient, data: byt
     answer = await http.post("/comfyui/upload/image", files={"image": ("a.png", data, "image/png")})
 
     assert answer.status_code == 422 and answer.json()["error"]["message"]
+
+
+async def test_a_picture_has_the_same_headers_at_every_door_and_is_sent_once(
+    http: httpx.AsyncClient, picture: bytes
+) -> None:
+    name = (await http.post("/comfyui/upload/image", files={"image": ("a.png", picture)})).json()["name"]
+    asset = name.partition(".")[0]
+
+    seen = [await http.get(path) for path in (f"/comfyui/view?filename={name}", f"/api/v1/assets/{asset}")]
+
+    told = ("etag", "cache-control", "content-security-policy", "content-type", "content-length")
+    assert [seen[0].headers[each] for each in told] == [seen[1].headers[each] for each in told]
+    assert seen[0].headers["content-disposition"] == f"inline; filename*=UTF-8''{name}"
+    again = await http.get(f"/comfyui/view?filename={name}", headers={"If-None-Match": seen[0].headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")

@@ -57,11 +57,18 @@ def inner() -> Starlette:
 
 
 @asynccontextmanager
-async def guarded(rules: Rules, tokens: Tokens | None = None, app: Starlette | None = None) -> AsyncGenerator[str]:
-    """The address of a guard over ``app``, with /link in the place of signed links."""
+async def guarded(
+    rules: Rules, tokens: Tokens | None = None, app: Starlette | None = None, *, most: int | None = None
+) -> AsyncGenerator[str]:
+    """The address of a guard over ``app``, with /link in the place of signed links; ``most`` connections."""
     guard = Guard(app or inner(), rules, lambda scope: scope["path"] == "/link", tokens)
     config = uvicorn.Config(
-        guard, log_config=None, http=protocol_within(rules.receive_timeout), ws="websockets-sansio", lifespan="off"
+        guard,
+        log_config=None,
+        http=protocol_within(rules.receive_timeout),
+        ws="websockets-sansio",
+        lifespan="off",
+        limit_concurrency=most,
     )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

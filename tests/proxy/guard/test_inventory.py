@@ -91,7 +91,7 @@ async def test_each_is_refused_without_a_token_and_without_its_right(tmp_path: P
                     assert refused.status_code == 401, (each, path)
                     refused = await answered(http, each, filled(path), lacking[right])
                     assert refused.status_code == 403, (each, path)
-                    assert refused.json()["error"]["code"] == "not_allowed" if each != "HEAD" else True
+                    assert "not_allowed" in refused.text or each == "HEAD"
 
 
 async def answered(http: httpx.AsyncClient, method: str, path: str, token: str | None) -> httpx.Response:

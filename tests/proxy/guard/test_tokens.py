@@ -33,7 +33,7 @@ async def test_a_token_is_long_random_and_kept_only_as_its_hash(tmp_path: Path) 
 
         assert first != second
         assert re.fullmatch(r"wb_[\w-]{43}", first)
-        assert await tokens.principal(first.encode()) == Principal("first", "local", frozenset({Right.MAKE}))
+        assert await tokens.principal(first.encode()) == Principal("first", "first", frozenset({Right.MAKE}))
         assert await tokens.principal(second.encode()) == Principal("second", "anna", frozenset({Right.MAKE}))
         for wrong in (b"", b"wb_", first[:-1].encode(), first.upper().encode(), b"\xff", first.encode() + b"\n"):
             assert await tokens.principal(wrong) is None
@@ -48,7 +48,7 @@ async def test_tokens_are_listed_with_what_they_may(tmp_path: Path) -> None:
 
         first, second = await tokens.all()
 
-    assert (first.name, first.owner, first.rights, first.rate) == ("a", "local", frozenset({Right.MAKE}), None)
+    assert (first.name, first.owner, first.rights, first.rate) == ("a", "a", frozenset({Right.MAKE}), None)
     assert (second.rights, second.rate, second.waiting) == (frozenset({Right.MAKE, Right.ADMIN}), 0, 3)
     assert second.created <= first.created
 
@@ -111,7 +111,6 @@ async def test_a_right_of_a_later_version_is_none(tmp_path: Path) -> None:
         (Token("with space"), "name"),
         (Token("x" * 65), "name"),
         (Token("a\n"), "name"),
-        (Token("good", ""), "owner"),
         (Token("good", "a\nb"), "owner"),
         (Token("good", rights=frozenset({Right.USERS}), waiting=1), "waiting"),
     ],
@@ -147,8 +146,7 @@ async def test_the_jobs_of_an_owner_that_wait_are_as_many_as_the_smallest_token_
     async with Workbench.open(settings_for(tmp_path, embedded_url, **more), dispatch=False) as workbench:
         await workbench.tokens.add(Token("a", "anna", waiting=9))
         await workbench.tokens.add(Token("b", "anna", waiting=2))
-        await workbench.tokens.add(Token("c", "bert", waiting=5))
-        assert await workbench.tokens.exist()
+        await workbench.tokens.add(Token("bert", waiting=5))
 
         async def asked(owner: str) -> int:
             """How many jobs this owner could queue."""
@@ -161,3 +159,21 @@ async def test_the_jobs_of_an_owner_that_wait_are_as_many_as_the_smallest_token_
             return 10
 
         assert [await asked(owner) for owner in ("anna", "bert", "carl")] == [2, 5, 4]
+
+
+async def test_looking_a_token_up_changes_no_limit(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "workbench.sqlite3") as store:
+        tokens, limits = Tokens(store), store.limits
+        await tokens.add(Token("anna", waiting=2))
+        assert await tokens.exist()
+        assert store.limits is limits
+        assert [await tokens.most_waiting(owner) for owner in ("anna", "local")] == [2, None]
+
+
+async def test_a_process_that_nobody_calls_over_http_heeds_the_tokens_too(tmp_path: Path, embedded_url: str) -> None:
+    async with stored(tmp_path) as tokens:
+        await tokens.add(Token("tablet", "local", waiting=1))
+    async with Workbench.open(settings_for(tmp_path, embedded_url), dispatch=False) as workbench:
+        await workbench.submit(JobRequest("txt2img", {"prompt": "a house"}))
+        with pytest.raises(Overloaded):
+            await workbench.submit(JobRequest("txt2img", {"prompt": "a house"}))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from comfy_mcp.fetching import Fetcher
 from tests.bridge.servers import Script, scripted
 from tests.proxy.openai.chatting import PATH, body, over_text, said
+from tests.security.canary import listening_canary, ok
+from tests.test_fetching import loopback
 from tests.texts import CHAT
 
 ADDRESS = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/x.png"}}
@@ -165,6 +171,42 @@ async def test_an_address_is_fetched_only_from_the_public_internet(tmp_path: Pat
         assert neighbour.received == [] and script.bodies(CHAT) == []
 
 
+async def test_a_picture_that_is_fetched_or_linked_reaches_the_model_and_is_not_stored(
+    tmp_path: Path, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening_canary() as public, over_text(tmp_path, fetch_urls=True) as (http, script):
+        monkeypatch.setattr("comfy_mcp.fetching._PORTS", frozenset({public.port}))
+        monkeypatch.setattr("comfy_mcp.workbench.workbench.Fetcher", partial(Fetcher, allowed=loopback))
+        public.answers = [ok(picture)] * 2
+        own = (await http.post("/api/v1/assets", content=picture, headers={"content-type": "image/png"})).json()["id"]
+        given = {
+            "type": "image_url",
+            "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"},
+        }
+        asked = [f"{public.url}/a.png", f"https://elsewhere/api/v1/assets/{own}?signature=x"]
+        for url in asked:
+            parts = [given, TEXT, {"type": "image_url", "image_url": {"url": url}}, TEXT]
+            answer = await http.post(PATH, json={"model": "alpha", "messages": [{"role": "user", "content": parts}]})
+            assert answer.status_code == 200, answer.text
+        with closing(sqlite3.connect(tmp_path / "workbench.sqlite3")) as database:
+            assert database.execute("SELECT count(*) FROM asset").fetchone() == (1,)
+    assert public.connections == 1
+    for sent in script.bodies(CHAT):
+        kinds = [part["type"] for part in sent["messages"][0]["content"]]
+        assert kinds == ["image_url", "text", "image_url", "text"]
+        assert sent["messages"][0]["content"][2] == sent["messages"][0]["content"][0]
+
+
+async def test_a_picture_that_cannot_be_fetched_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with listening_canary() as public, over_text(tmp_path, fetch_urls=True) as (http, script):
+        monkeypatch.setattr("comfy_mcp.fetching._PORTS", frozenset({public.port}))
+        monkeypatch.setattr("comfy_mcp.workbench.workbench.Fetcher", partial(Fetcher, allowed=loopback))
+        part = {"type": "image_url", "image_url": {"url": f"{public.url}/a.png"}}
+        refused = await http.post(PATH, json={"model": "alpha", "messages": [{"role": "user", "content": [part]}]})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_image")
+        assert script.bodies(CHAT) == []
+
+
 async def test_half_a_picture_is_refused_before_a_server_decodes_it(
     wired: tuple[httpx.AsyncClient, Script], picture: bytes
 ) -> None:
@@ -178,6 +220,7 @@ async def test_half_a_picture_is_refused_before_a_server_decodes_it(
 
 async def test_a_body_is_json_and_said_to_be(wired: tuple[httpx.AsyncClient, Script]) -> None:
     http, _ = wired
-    for content, kind in ((b"{", "application/json"), (b"[]", "application/json"), (b"{}", "text/plain")):
+    cases = ((b"{", "application/json", 400), (b"[]", "application/json", 400), (b"{}", "text/plain", 415))
+    for content, kind, status in cases:
         refused = await http.post(PATH, content=content, headers={"content-type": kind})
-        assert refused.status_code == 400 and set(refused.json()["error"]) == {"message", "type", "param", "code"}
+        assert refused.status_code == status and set(refused.json()["error"]) == {"message", "type", "param", "code"}

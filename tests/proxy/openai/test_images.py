@@ -125,3 +125,53 @@ async def test_a_preset_wins_and_a_quality_names_another(tmp_path: Path, embedde
         values = [job["values"] for job in await jobs_in(client)]
         assert [each["steps"] for each in values] == [3, 3, 5]
         assert [each["cfg"] for each in values] == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, "opaque"),
+        ({"background": "transparent"}, "transparent"),
+        ({"background": "transparent", "output_format": "webp"}, "transparent"),
+        ({"background": "transparent", "output_format": "jpeg"}, "opaque"),
+    ],
+)
+async def test_the_background_is_told_as_it_was_made(
+    tmp_path: Path, embedded_url: str, asked: dict[str, Any], told: str
+) -> None:
+    folder = tmp_path / "templates" / "cutout"
+    folder.mkdir(parents=True)
+    (folder / "workflow.json").write_text(CUTOUT)
+    (folder / "manifest.toml").write_text(CUTOUT_MANIFEST)
+    async with served(tmp_path, embedded_url) as client:
+        body = {"prompt": "a cat", "model": "workflow/cutout", **asked}
+        answer = await client.post(GENERATIONS, json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["background"] == told
+        events = (await client.post(GENERATIONS, json={**body, "stream": True})).text
+    assert f'"background":"{told}"' in events
+
+
+async def test_a_workflow_that_is_not_there_is_a_model_that_is_not_found(api: httpx.AsyncClient) -> None:
+    """As in a chat, by the one code that OpenAI's clients act on."""
+    messages = [{"role": "user", "content": "a cat"}]
+    for path, body in ((GENERATIONS, SMALL), ("/v1/chat/completions", {"messages": messages})):
+        refused = await api.post(path, json={**body, "model": "workflow/txt2imgs"})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["param"]) == (404, "model_not_found", "model")
+        assert "workflow/txt2img" in error["message"]
+
+
+CUTOUT = """{
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "opaque"}}
+}"""
+CUTOUT_MANIFEST = """
+title = "Cutout"
+description = "A square."
+[parameters.background]
+type = "enum"
+choices = ["opaque", "transparent"]
+default = "opaque"
+bind = "SaveImage#2.filename_prefix"
+"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,10 @@ def test_a_template_is_written_whole_and_never_over_another(tmp_path: Path) -> N
 )
 def test_a_name_becomes_an_id(name: str, expected: str) -> None:
     assert import_workflow(json.dumps(GRAPH).encode(), name=name, object_info=INFO).id == expected
+
+
+def test_a_text_made_to_be_slow_to_read_holds_nobody_up() -> None:
+    text = node(1, "CLIPTextEncode", widgets=("{" + "|" * 40_000,), inputs=(("clip", "CLIP", None),))
+    began = time.perf_counter()
+    convert(canvas(text), INFO)
+    assert time.perf_counter() - began < 1

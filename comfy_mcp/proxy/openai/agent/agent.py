@@ -1,6 +1,6 @@
 """A workflow as a chat agent: a message is its prompt, its progress comes as thought, and its picture as Markdown.
 
-Owns what happens with a message from its arrival to the answer. What it means, says `agent_turn`.
+Owns what happens with a message from its arrival to the answer. What it means, says `turn`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Agent:
             else:
                 job, prompt = started
                 telling = _Telling()
-                async with aclosing(self._workbench.follow(job.id, job.owner)) as changes:
+                async with aclosing(self._maker.follow(job)) as changes:
                     async for job in changes:
                         if progress and (line := telling.line(job)):
                             yield Reasoning(line)
@@ -75,8 +75,9 @@ class Agent:
             options = options_in(turn.message.text, template)
             if options.help:
                 return help_for(self._workbench, template)
-            asked = await turn.request(options, self._workbench, asker)
-            (job,) = await stack.enter_async_context(self._maker.jobs([asked], request))
+            asked = turn.request(options, asker)
+            pictures = turn.sending(asked, self._workbench)
+            (job,) = await stack.enter_async_context(self._maker.jobs([asked], request, pictures))
         except BadRequest as failure:
             return refusal(failure, template, edits=edits)
         return job, options.prompt

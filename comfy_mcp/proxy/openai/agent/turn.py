@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy_mcp.errors import InvalidParameter, NotFound
-from comfy_mcp.jobs import JobRequest
+from comfy_mcp.jobs import Asset, JobRequest
 from comfy_mcp.proxy.asking import Asker
 from comfy_mcp.proxy.links import LINK
 from comfy_mcp.proxy.openai.agent.options import Options, wants_new
+from comfy_mcp.proxy.openai.linked import Linked, own_picture
+from comfy_mcp.proxy.pictures import Kept, Sending, with_pictures
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import Template
-from llm_bridge.messages import Message
+from llm_bridge.messages import Image, Message
 
 __all__ = ["Turn", "turn_of"]
 
@@ -43,16 +45,16 @@ class Turn:
     earlier: _Earlier | None = None
     edits: bool = False
 
-    async def request(self, options: Options, workbench: Workbench, asker: Asker) -> JobRequest:
-        """What is asked for. What was typed counts more than what its person has set for good.
-
-        Raises InvalidParameter, InvalidImage and TooLarge for the pictures.
-        """
-        values: dict[str, Any] = await self._pictures(workbench, asker.owner)
+    def request(self, options: Options, asker: Asker) -> JobRequest:
+        """What is asked for, but for the pictures in the message. What was typed counts more than what its person has
+        set for good."""
+        values: dict[str, Any] = {}
         said = _said(self.template)
         words = [self.earlier.prompt] if self.edits and self.earlier else []
         if said and (prompt := ", ".join(part for part in (*words, options.prompt) if part)):
             values[said] = prompt
+        if self.earlier is not None and len(self.message.images) < len(self.template.pictures):
+            values[self.template.pictures[0]] = self.earlier.asset
         return JobRequest(
             self.template.id,
             {**values, **options.values},
@@ -64,15 +66,30 @@ class Turn:
             free=frozenset((*options.values, *(["style"] if options.style else []))),
         )
 
-    async def _pictures(self, workbench: Workbench, owner: str) -> dict[str, Any]:
+    def sending(self, asked: JobRequest, workbench: Workbench) -> Sending | None:
+        """The pictures in the message, which are the template's inputs unless it says otherwise.
+
+        Raises InvalidParameter for too many, and InvalidImage and TooLarge when they are taken.
+        """
         takes, attached = self.template.pictures, self.message.images
         if len(attached) > len(takes):
             most = {0: "no picture", 1: "one picture"}.get(len(takes), f"{len(takes)} pictures")
             raise InvalidParameter("messages", f"`{self.template.id}` takes {most}.", hint="Send no more than that.")
-        ids = [(await workbench.upload(image.data, owner)).id for image in attached]
-        if self.earlier is not None and len(ids) < len(takes):
-            ids.insert(0, self.earlier.asset)
-        return dict(zip(takes, ids, strict=False))
+        after = 1 if self.earlier is not None and len(attached) < len(takes) else 0
+        places = dict(zip(takes[after:], attached, strict=False))
+        sent = {name: image for name, image in places.items() if name not in asked.values}
+
+        async def complete(kept: Kept) -> list[JobRequest]:
+            found = {name: await _input(kept, image, workbench, asked.owner) for name, image in sent.items()}
+            return [with_pictures(asked, found)]
+
+        return Sending(tuple(sent), complete) if sent else None
+
+
+async def _input(kept: Kept, image: Image, workbench: Workbench, owner: str) -> Asset:
+    if not isinstance(image, Linked):
+        return await kept.keep(image.data)
+    return await own_picture(image.address, workbench, owner) or await kept.keep(image.address)
 
 
 async def turn_of(template: Template, messages: Sequence[Message], workbench: Workbench, owner: str) -> Turn:

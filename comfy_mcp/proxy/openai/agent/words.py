@@ -20,9 +20,15 @@ from comfy_mcp.proxy.links import Links
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import Template, describe
 
-__all__ = ["help_for", "job_answer", "refusal"]
+__all__ = ["as_text", "help_for", "job_answer", "refusal"]
 
+_LIVE = re.compile(r"([\\`\[\]<~]|:(?=::))")
+"""What begins a picture, a link, HTML, code, or what chats make a window of; all else is a matter of type."""
+_QUOTED_LIVE = re.compile(r"([\\\[\]<])")
+"""The same in a line that holds code spans of ours."""
+_BLOCK = re.compile(r"^(`{3,}|~{3,})[^`\n]*\n(.*?)(?:^\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _MARKS = re.compile(r"([\\`*_\[\]<>!|~#&])")
+_ESCAPED = r"\\\1"
 _MOST_ALT, _MOST_CHOICES = 120, 8
 _INLINE_QUALITY = 85
 
@@ -33,11 +39,23 @@ async def job_answer(workbench: Workbench, job: Job, links: Links, request: Requ
     parts = [
         await _file(workbench, asset, None if inline else links.public(asset, request), said) for asset in job.assets
     ]
-    parts += [str(output.value) for output in job.outputs if output.kind == "text"]
+    parts += [as_text(str(output.value)) for output in job.outputs if output.kind == "text"]
     if job.assets:
         parts.append(_facts(job))
     parts += [f"Note: {_escaped(warning)}" for warning in job.warnings]
     return "\n\n".join(parts) or "It is done, but there is nothing to show."
+
+
+def as_text(written: str) -> str:
+    """What somebody or some model wrote, as Markdown that shows it and does nothing: it loads no picture, leads nowhere
+    and runs nothing. Blocks of code stay blocks, but of no language."""
+    told, at = "", 0
+    for block in _BLOCK.finditer(written):
+        # Longer than any inside, so that none of those ends it.
+        fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", block[2]))])
+        told += f"{_LIVE.sub(_ESCAPED, written[at : block.start()])}\n{fence}text\n{block[2].rstrip()}\n{fence}\n"
+        at = block.end()
+    return told + _LIVE.sub(_ESCAPED, written[at:])
 
 
 async def _file(workbench: Workbench, asset: Asset, link: str | None, said: str) -> str:
@@ -62,7 +80,8 @@ def _facts(job: Job) -> str:
 
 def refusal(failure: WorkbenchError, template: Template, *, edits: bool) -> str:
     """Why nothing is made, to who can mend it with the next message."""
-    lines = [str(failure), f"`--help` lists what `{template.id}` takes."]
+    told = _QUOTED_LIVE.sub(_ESCAPED, " ".join(str(failure).split()))
+    lines = [told, f"`--help` lists what `{template.id}` takes."]
     if edits:
         lines.append(f"A message edits the last picture with `{template.id}`; `--new` begins a fresh one.")
     return "\n\n".join(lines)
@@ -100,4 +119,4 @@ def _listed(choices: Sequence[str]) -> str:
 
 def _escaped(text: str) -> str:
     """A line of text that Markdown shows as it is."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    return _MARKS.sub(_ESCAPED, " ".join(text.split()))

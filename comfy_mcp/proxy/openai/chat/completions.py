@@ -18,9 +18,10 @@ from comfy_mcp.proxy.asking import Asker, asker_of
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.making import Maker
 from comfy_mcp.proxy.openai.agent import Agent
+from comfy_mcp.proxy.openai.chat.messages import fetched_chat
 from comfy_mcp.proxy.openai.chat.request import Completion, CompletionIn, completion_of, settled_chat
 from comfy_mcp.proxy.openai.chat.told import Opened, Streamed, made_here, whole
-from comfy_mcp.proxy.openai.models import WORKFLOW, known_models, no_such_model
+from comfy_mcp.proxy.openai.models import known_models, named_template
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.streams import Answer
 from comfy_mcp.workflows import Template
@@ -40,9 +41,9 @@ def add_completions(api: APIRouter, workbench: Workbench, maker: Maker, links: L
     async def complete(request: Request) -> Response:
         """Chat with a language model, or with a workflow, as OpenAI's clients do."""
         asker = asker_of(request)
-        asked = await completion_of(request, workbench, asker)
-        if asked.chat.model.startswith(WORKFLOW):
-            template = _template(workbench, asked.chat.model)
+        asked = await completion_of(request)
+        template = named_template(workbench, asked.chat.model)
+        if template is not None:
             opened = _from_workflow(agent, template, asked, asker, request)
             held = False
         else:
@@ -51,14 +52,6 @@ def add_completions(api: APIRouter, workbench: Workbench, maker: Maker, links: L
         if asked.stream:
             return Streamed(request, opened, usage=asked.usage, held=held)
         return await whole(request, opened)
-
-
-def _template(workbench: Workbench, model: str) -> Template:
-    templates = workbench.catalogue.templates
-    found = templates.get(model.removeprefix(WORKFLOW))
-    if found is None:
-        raise no_such_model(model, [WORKFLOW + name for name in templates])
-    return found
 
 
 def _from_workflow(agent: Agent, template: Template, asked: Completion, asker: Asker, request: Request) -> Opened:
@@ -74,6 +67,7 @@ def _from_model(workbench: Workbench, asked: Completion, asker: Asker) -> Opened
     async def opened() -> AsyncGenerator[Answer]:
         chat = await settled_chat(asked.chat, workbench, asker)
         try:
+            chat = await fetched_chat(chat, workbench, asker.owner)
             async with workbench.streams.open(chat, owner=asker.owner, within=asked.within) as answer:
                 yield answer
         except InvalidParameter as failure:

@@ -72,14 +72,14 @@ class Completion:
     within: str | None
 
 
-async def completion_of(request: Request, workbench: Workbench, asker: Asker) -> Completion:
-    """What a request asks. Nothing has been asked of any server yet.
+async def completion_of(request: Request) -> Completion:
+    """What a request asks. Nothing has been asked of any server yet, and nothing was fetched.
 
     Raises:
         InvalidParameter: a field that cannot be used; it is named.
-        BadRequest, InvalidImage, TooLarge: no JSON, or a picture that cannot be taken.
+        BadRequest, TooLarge: no JSON, or too many addresses of pictures.
     """
-    told = _read(await object_of(request))
+    told = _read(await object_of(request, pictures=True))
     usage = (told.stream_options or {}).get("include_usage")
     if usage is not None and not isinstance(usage, bool):
         raise InvalidParameter(
@@ -89,7 +89,7 @@ async def completion_of(request: Request, workbench: Workbench, asker: Asker) ->
     chat = _chat(told, chat_values(_values(told)))
     chat = replace(
         chat,
-        messages=await messages_of(told.messages, workbench, asker.owner),
+        messages=await messages_of(told.messages),
         tools=tools,
         tool_choice=tool_choice_of(told.tool_choice, tools),
         schema=schema_of(told.response_format),

@@ -5,7 +5,6 @@ Owns the shape of the answer (openai-python, types/images_response.py). Used by 
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.openai.images.requests import Look
 from comfy_mcp.workbench import Workbench
 
-__all__ = ["NO_TOKENS", "Answers", "made_by", "size_of"]
+__all__ = ["NO_TOKENS", "Answers", "background_of", "made_by", "size_of"]
 
 NO_TOKENS: dict[str, Any] = {
     "input_tokens": 0,
@@ -39,13 +38,13 @@ class Answers:
         self._look = look
 
     async def whole(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        """All pictures of these jobs, which succeeded. Raises OutputUnreadable when there is none."""
+        """All pictures of these jobs, which succeeded, to be packed. Raises OutputUnreadable when there is none."""
         made = made_by(jobs)
         quality = self._look.quality
         return {
             "created": int(time.time()),
             "data": [await self._one(asset, jobs[0].owner) for asset in made],
-            "background": "opaque",
+            "background": background_of(jobs[0], self._look),
             "output_format": self._look.format,
             "size": size_of(made[0]),
             "usage": NO_TOKENS,
@@ -53,19 +52,16 @@ class Answers:
             **({"quality": quality} if quality in _QUALITIES else {}),
         }
 
-    async def encoded(self, asset: Asset) -> str:
-        """The picture in its format, as base64."""
-        return base64.b64encode(await self._bytes(asset)).decode()
-
-    async def _one(self, asset: Asset, owner: str) -> dict[str, str]:
+    async def _one(self, asset: Asset, owner: str) -> dict[str, Any]:
         if not self._look.url:
             return {"b64_json": await self.encoded(asset)}
         look = self._look
         if asset.mime != look.mime or look.encoding is not None:
-            asset = await self._workbench.upload(await self._bytes(asset), owner)
+            asset = await self._workbench.upload(await self.encoded(asset), owner)
         return {"url": self._links.public(asset, self._request) or ""}
 
-    async def _bytes(self, asset: Asset) -> bytes:
+    async def encoded(self, asset: Asset) -> bytes:
+        """The picture in its format."""
         data = await self._workbench.read(asset)
         return await images.convert(data, self._look.mime, quality=self._look.encoding)
 
@@ -76,6 +72,12 @@ def made_by(jobs: Sequence[Job]) -> list[Asset]:
     if not made:
         raise OutputUnreadable("The workflow made no picture.", hint="Name one that makes pictures as the model.")
     return made
+
+
+def background_of(job: Job, look: Look) -> str:
+    """What is behind what the picture shows. Of a template that can leave that out, its value says; JPEG cannot."""
+    transparent = job.values.get("background") == "transparent" and look.format != "jpeg"
+    return "transparent" if transparent else "opaque"
 
 
 def size_of(asset: Asset) -> str:

@@ -5,21 +5,20 @@ Owns what OpenAI's fields mean to a template. Whose word counts in the end, `Wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from comfy_mcp.errors import InvalidParameter, NotFound, TooLarge
-from comfy_mcp.jobs import Asset, JobRequest
+from comfy_mcp.jobs import JobRequest
 from comfy_mcp.proxy.asking import Asker
 from comfy_mcp.proxy.making import only_known
 from comfy_mcp.proxy.openai.images.requests import Wish
+from comfy_mcp.proxy.openai.models import named_template
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import Parameter, Template, checked
 
-__all__ = ["jobs_for", "template_for", "with_pictures"]
+__all__ = ["jobs_for", "template_for"]
 
-_WORKFLOW = "workflow/"
 _QUALITIES = ("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd")
 _STYLES = ("vivid", "natural")
 _MEGAPIXEL = 1024 * 1024
@@ -29,18 +28,10 @@ def template_for(workbench: Workbench, model: str, default: str) -> Template:
     """The template that a model names, as `workflow/ID` or ID; every other name stands for the default one.
 
     Raises:
-        InvalidParameter: there is no such workflow.
-        NotFound: the setting names a template that is not there.
+        NotFound: there is no such workflow, or the setting names a template that is not there.
     """
     catalogue = workbench.catalogue
-    if model in catalogue.templates:
-        return catalogue.templates[model]
-    if not model.startswith(_WORKFLOW):
-        return catalogue.get(default)
-    try:
-        return catalogue.get(model.removeprefix(_WORKFLOW))
-    except NotFound as failure:
-        raise InvalidParameter("model", failure.message, hint=failure.hint) from None
+    return catalogue.templates.get(model) or named_template(workbench, model) or catalogue.get(default)
 
 
 async def jobs_for(workbench: Workbench, asker: Asker, template: Template, wish: Wish) -> list[JobRequest]:
@@ -66,14 +57,6 @@ async def jobs_for(workbench: Workbench, asker: Asker, template: Template, wish:
         free=front.call_sets,
     )
     return _numbered(one, template.parameters.get("seed"), count)
-
-
-def with_pictures(asked: Sequence[JobRequest], pictures: Mapping[str, Asset]) -> list[JobRequest]:
-    """The same with these pictures by parameter."""
-    ids = {name: asset.id for name, asset in pictures.items()}
-    # The same picture sent again is another upload, but no other request.
-    same = {name: asset.sha256 for name, asset in pictures.items()}
-    return [replace(each, values={**each.values, **ids}, asked={**each.values, **same}) for each in asked]
 
 
 def _numbered(one: JobRequest, parameter: Parameter | None, count: int) -> list[JobRequest]:

@@ -1,24 +1,26 @@
-"""The pictures that an edit begins with: found in its form or its JSON, let in by the image gate, and stored.
+"""The pictures that an edit begins with: found in its form or its JSON, and given to the jobs that it asks for.
 
 Owns which parameter of a template each one is for. An address is fetched only where the settings allow it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from starlette.datastructures import FormData, UploadFile
 
 from comfy_mcp import images
 from comfy_mcp.errors import InvalidImage, InvalidParameter, NotFound, TooLarge
-from comfy_mcp.jobs import Asset
+from comfy_mcp.jobs import Asset, JobRequest
 from comfy_mcp.proxy.asking import picture_in
+from comfy_mcp.proxy.pictures import Kept, Sending, with_pictures
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import Template
 
-__all__ = ["Sent", "in_form", "in_json", "stored"]
+__all__ = ["Edit", "Sent", "in_form", "in_json", "sending"]
 
 _MOST = 16
 _FIELDS = ("image", "images")
@@ -36,11 +38,11 @@ class Sent:
     named: bool = False
 
 
-Told = tuple[dict[str, Any], dict[str, list[Sent]]]
+Edit = tuple[dict[str, Any], dict[str, list[Sent]]]
 """The other fields, and the pictures by their field, where `image` is the one that may hold several."""
 
 
-async def in_form(form: FormData) -> Told:
+async def in_form(form: FormData) -> Edit:
     """The fields of a form, `image[]` for `image`. Raises InvalidParameter for one that is given twice."""
     fields: dict[str, Any] = {}
     sent: dict[str, list[Sent]] = {}
@@ -57,7 +59,7 @@ async def in_form(form: FormData) -> Told:
     return fields, sent
 
 
-def in_json(told: Mapping[str, Any]) -> Told:
+def in_json(told: Mapping[str, Any]) -> Edit:
     """The fields of a JSON body; pictures are texts or, as OpenAI has them, `{"image_url": …}` and `{"file_id": …}`."""
     sent: dict[str, list[Sent]] = {}
     for field in (*_FIELDS, "mask"):
@@ -81,21 +83,29 @@ def _sent(field: str, value: Any) -> Sent:
             raise InvalidParameter(field, f"{field} holds no picture.", hint=hint)
 
 
-async def stored(
-    workbench: Workbench, owner: str, template: Template, sent: Mapping[str, Sequence[Sent]]
-) -> dict[str, Asset]:
+async def sending(
+    workbench: Workbench, template: Template, sent: Mapping[str, Sequence[Sent]], asked: Sequence[JobRequest]
+) -> Sending:
     """The pictures by parameter: those of `image` fill the template's in their order, and what is left over is not
     used; the mask, transparent where to paint, becomes one that is white there.
 
-    Raises:
+    Raises, also when they are taken:
         InvalidParameter: one is missing, or the template has no place for it.
         InvalidImage, TooLarge: one is no picture that we take; the details name the field.
     """
     places = _placed(template, sent)
-    found = {name: await _asset(workbench, owner, each) for name, each in places.items()}
-    if "mask" in found:
-        found["mask"] = await _mask(workbench, owner, places["mask"], found)
-    return found
+    for name, each in places.items():
+        with _naming(each.field):
+            places[name] = await _decoded(each, workbench.settings.max_body)
+
+    async def complete(kept: Kept) -> list[JobRequest]:
+        found: dict[str, Asset] = {}
+        for name in sorted(places, key="mask".__eq__):
+            with _naming(places[name].field):
+                found[name] = await _kept(workbench, asked[0].owner, kept, places[name], found.get("image"))
+        return [with_pictures(each, found) for each in asked]
+
+    return Sending(tuple(places), complete)
 
 
 def _placed(template: Template, sent: Mapping[str, Sequence[Sent]]) -> dict[str, Sent]:
@@ -117,31 +127,37 @@ def _placed(template: Template, sent: Mapping[str, Sequence[Sent]]) -> dict[str,
     return places
 
 
-async def _asset(workbench: Workbench, owner: str, sent: Sent) -> Asset:
+@contextmanager
+def _naming(field: str) -> Generator[None]:
+    """A refusal tells which field it is about."""
     try:
-        if sent.named:
-            return await workbench.picture(str(sent.content), owner)
-        content = sent.content
-        if isinstance(content, str):
-            content = await picture_in(content, workbench.settings.max_body)
-        if isinstance(content, str):
-            return await workbench.upload_from(content, owner)
-        return await workbench.upload(content, owner)
-    except NotFound as failure:
-        raise InvalidParameter(sent.field, failure.message, hint="Give the id of one of your own.") from None
+        yield
     except (InvalidImage, TooLarge) as failure:
-        failure.details.setdefault("parameter", sent.field)
+        failure.details.setdefault("parameter", field)
         raise
 
 
-async def _mask(workbench: Workbench, owner: str, sent: Sent, found: Mapping[str, Asset]) -> Asset:
-    mask, image = found["mask"], found.get("image")
+async def _decoded(sent: Sent, most: int) -> Sent:
+    if sent.named or isinstance(sent.content, bytes):
+        return sent
+    return replace(sent, content=await picture_in(sent.content, most))
+
+
+async def _kept(workbench: Workbench, owner: str, kept: Kept, sent: Sent, image: Asset | None) -> Asset:
+    """The picture as an input; if it is the mask, of this ``image``."""
+    earlier = await _earlier(workbench, owner, sent)
+    if sent.field != "mask":
+        return earlier or await kept.keep(sent.content)
+    data = await kept.data_of(sent.content) if earlier is None else await workbench.read(earlier)
+    mask = await images.accept_upload(data)
     if image is not None and (mask.width, mask.height) != (image.width, image.height):
         told = f"The mask is {mask.width}×{mask.height} pixels, the picture {image.width}×{image.height}."
         raise InvalidParameter("mask", told, hint="Send one of the same size.")
+    return await kept.keep(await images.mask_in(mask.data, inverted=True, only_alpha=True))
+
+
+async def _earlier(workbench: Workbench, owner: str, sent: Sent) -> Asset | None:
     try:
-        white = await images.mask_in(await workbench.read(mask), inverted=True, only_alpha=True)
-    except InvalidImage as failure:
-        failure.details.setdefault("parameter", sent.field)
-        raise
-    return await workbench.upload(white, owner)
+        return await workbench.picture(str(sent.content), owner) if sent.named else None
+    except NotFound as failure:
+        raise InvalidParameter(sent.field, failure.message, hint="Give the id of one of your own.") from None

@@ -15,10 +15,12 @@ from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.making import Maker
 from comfy_mcp.proxy.openai.images.answers import Answers
 from comfy_mcp.proxy.openai.images.bodies import EDIT_BODY, GENERATION_BODY
-from comfy_mcp.proxy.openai.images.jobs import jobs_for, template_for, with_pictures
-from comfy_mcp.proxy.openai.images.pictures import Told, in_form, in_json, stored
-from comfy_mcp.proxy.openai.images.requests import Look, wish_of
-from comfy_mcp.proxy.openai.images.stream import PictureStream, Streamed
+from comfy_mcp.proxy.openai.images.jobs import jobs_for, template_for
+from comfy_mcp.proxy.openai.images.pictures import Edit, in_form, in_json, sending
+from comfy_mcp.proxy.openai.images.requests import Wish, wish_of
+from comfy_mcp.proxy.openai.images.stream import PictureStream, StreamedPictures
+from comfy_mcp.proxy.packing import packed_answer
+from comfy_mcp.proxy.pictures import Sending
 from comfy_mcp.workbench import Workbench
 
 __all__ = ["add_images"]
@@ -34,7 +36,7 @@ def add_images(api: APIRouter, workbench: Workbench, maker: Maker, links: Links)
         wish = wish_of(await object_of(request))
         template = template_for(workbench, wish.model, workbench.settings.images.txt2img)
         asked = await jobs_for(workbench, asker_of(request), template, wish)
-        return await front.answer(request, asked, wish.look, wish.partials, "image_generation")
+        return await front.answer(request, asked, wish, "image_generation")
 
     @api.post("/images/edits", openapi_extra=EDIT_BODY, response_class=JSONResponse)
     async def edits(request: Request) -> Response:
@@ -42,10 +44,9 @@ def add_images(api: APIRouter, workbench: Workbench, maker: Maker, links: Links)
         fields, sent = await _edit_in(request)
         wish, asker, settings = wish_of(fields), asker_of(request), workbench.settings.images
         template = template_for(workbench, wish.model, settings.inpaint if "mask" in sent else settings.img2img)
-        # Looked at before a picture is stored.
         asked = await jobs_for(workbench, asker, template, wish)
-        asked = with_pictures(asked, await stored(workbench, asker.owner, template, sent))
-        return await front.answer(request, asked, wish.look, wish.partials, "image_edit")
+        pictures = await sending(workbench, template, sent, asked)
+        return await front.answer(request, asked, wish, "image_edit", pictures)
 
 
 class _Front:
@@ -55,17 +56,17 @@ class _Front:
         self._workbench, self._maker, self._links = workbench, maker, links
 
     async def answer(
-        self, request: Request, asked: list[JobRequest], look: Look, partials: int | None, kind: str
+        self, request: Request, asked: list[JobRequest], wish: Wish, kind: str, pictures: Sending | None = None
     ) -> Response:
-        answers = Answers(self._workbench, self._links, request, look)
-        if partials is not None:
-            stream = PictureStream(self._workbench, answers, look, kind, partials)
-            return Streamed(self._maker, asked, request, stream)
-        return JSONResponse(await answers.whole(await self._maker.make(asked, request)))
+        answers = Answers(self._workbench, self._links, request, wish.look)
+        if wish.partials is not None:
+            stream = PictureStream(self._maker, answers, wish.look, kind, wish.partials)
+            return StreamedPictures(self._maker.jobs(asked, request, pictures), stream)
+        return await packed_answer(await answers.whole(await self._maker.make(asked, request, pictures)))
 
 
-async def _edit_in(request: Request) -> Told:
+async def _edit_in(request: Request) -> Edit:
     if request.headers.get("content-type", "").lower().startswith("application/json"):
-        return in_json(await object_of(request))
+        return in_json(await object_of(request, pictures=True))
     async with form_of(request) as form:
         return await in_form(form)

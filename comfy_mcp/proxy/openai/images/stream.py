@@ -6,29 +6,26 @@ what is sent meanwhile, so that no client takes silence for the end.
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Any
 
 from sse_starlette import EventSourceResponse
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from comfy_mcp import images
 from comfy_mcp.errors import BadRequest, InternalError, WorkbenchError
-from comfy_mcp.jobs import Job, JobRequest, JobState, Progress
+from comfy_mcp.jobs import Job, JobState, Progress
 from comfy_mcp.proxy.making import Maker, succeeded
-from comfy_mcp.proxy.openai.images.answers import NO_TOKENS, Answers, made_by, size_of
+from comfy_mcp.proxy.openai.images.answers import NO_TOKENS, Answers, background_of, made_by, size_of
 from comfy_mcp.proxy.openai.images.requests import Look
 from comfy_mcp.proxy.openai.wording import openai_failure
-from comfy_mcp.workbench import Workbench
+from comfy_mcp.proxy.packing import packed
 
-__all__ = ["PictureStream", "Streamed"]
+__all__ = ["PictureStream", "StreamedPictures"]
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +37,8 @@ Event = dict[str, str]
 class PictureStream:
     """The events of one request. ``kind`` is what their names begin with; ``partials`` previews at most."""
 
-    def __init__(self, workbench: Workbench, answers: Answers, look: Look, kind: str, partials: int) -> None:
-        self._workbench, self._answers, self._look = workbench, answers, look
+    def __init__(self, maker: Maker, answers: Answers, look: Look, kind: str, partials: int) -> None:
+        self._maker, self._answers, self._look = maker, answers, look
         self._kind, self._partials = kind, partials
         self._sent = 0
 
@@ -52,15 +49,15 @@ class PictureStream:
                 async for event in events:
                     yield event
         except WorkbenchError as failure:
-            yield _named("error", {"type": "error", **openai_failure(failure.record, failure.status)})
+            yield await _named("error", {"type": "error", **openai_failure(failure.record, failure.status)})
         except Exception:
             log.exception("A stream of pictures hit a defect.")
-            yield _named("error", {"type": "error", **openai_failure(InternalError().record, 500)})
+            yield await _named("error", {"type": "error", **openai_failure(InternalError().record, 500)})
 
     async def _events(self, jobs: Sequence[Job]) -> AsyncGenerator[Event]:
         ended: list[Job] = []
         for number, job in enumerate(jobs):
-            async with aclosing(self._workbench.follow(job.id, job.owner)) as changes:
+            async with aclosing(self._maker.follow(job)) as changes:
                 async for job in changes:
                     due = job.state is JobState.RUNNING and self._due((number + _share(job.progress)) / len(jobs))
                     if due and (event := await self._partial(job)) is not None:
@@ -68,7 +65,7 @@ class PictureStream:
             ended.append(succeeded(job))
         for asset in made_by(ended):
             told = {"b64_json": await self._answers.encoded(asset), "size": size_of(asset), "usage": NO_TOKENS}
-            yield self._event("completed", told)
+            yield await self._event("completed", ended[0], told)
 
     def _due(self, share: float) -> bool:
         """Whether the next preview is: they are spread over the run, which has come this far."""
@@ -83,35 +80,32 @@ class PictureStream:
             size = (
                 f"{job.values['width']}x{job.values['height']}" if {"width", "height"} <= job.values.keys() else "auto"
             )
-            told = {"b64_json": base64.b64encode(data).decode(), "size": size, "partial_image_index": self._sent}
+            told = {"b64_json": data, "size": size, "partial_image_index": self._sent}
             self._sent += 1
-            return self._event("partial_image", told)
+            return await self._event("partial_image", job, told)
         return None
 
-    def _event(self, name: str, told: dict[str, Any]) -> Event:
-        look = self._look
-        same = {"quality": look.quality, "background": "opaque", "output_format": look.format}
-        return _named(
-            f"{self._kind}.{name}", {"type": f"{self._kind}.{name}", "created_at": int(time.time())} | same | told
-        )
+    async def _event(self, name: str, job: Job, told: dict[str, Any]) -> Event:
+        look, kind = self._look, f"{self._kind}.{name}"
+        same = {"quality": look.quality, "background": background_of(job, look), "output_format": look.format}
+        return await _named(kind, {"type": kind, "created_at": int(time.time())} | same | told)
 
 
-class Streamed(Response):
+class StreamedPictures(Response):
     """Submits the jobs, then streams: what is refused is still an answer of its own, and who hangs up has left."""
 
-    def __init__(self, maker: Maker, asked: Sequence[JobRequest], request: Request, stream: PictureStream) -> None:
+    def __init__(self, submitted: AbstractAsyncContextManager[Sequence[Job]], stream: PictureStream) -> None:
         super().__init__()
-        self._maker, self._asked, self._request = maker, asked, request
-        self._stream = stream
+        self._submitted, self._stream = submitted, stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._maker.jobs(self._asked, self._request) as jobs:
+        async with self._submitted as jobs:
             events = EventSourceResponse(self._stream.events(jobs), ping=_COMMENT_SECONDS, sep="\n")
             await events(scope, receive, send)
 
 
-def _named(name: str, told: dict[str, Any]) -> Event:
-    return {"event": name, "data": json.dumps(told)}
+async def _named(name: str, told: dict[str, Any]) -> Event:
+    return {"event": name, "data": (await packed(told)).decode()}
 
 
 def _share(progress: Progress) -> float:
