@@ -69,7 +69,7 @@ async def listening(workbench: Workbench) -> AsyncGenerator[str]:
             try:
                 yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             finally:
-                workbench.closing = True
+                workbench.ending.set()
                 server.should_exit = True
                 # What is being answered gets its last seconds before the tasks are cancelled.
                 with anyio.move_on_after(_SHUTDOWN_SECONDS + 1, shield=True):

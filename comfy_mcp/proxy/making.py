@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 from starlette.requests import ClientDisconnect, Request
 
-from comfy_mcp.errors import ErrorRecord, InternalError, failure_of
+from comfy_mcp.errors import BackendUnavailable, ErrorRecord, InternalError, failure_of
 from comfy_mcp.jobs import Job, JobRequest, JobState
 from comfy_mcp.proxy.pictures import Sending, completed
 from comfy_mcp.tasks import background
@@ -128,8 +128,12 @@ class Maker:
             ClientDisconnect: nobody waits any more.
             WorkbenchError: as `Workbench.submit`, and why a job did not succeed.
         """
-        async with until_gone(request), self.jobs(asked, request, sending) as jobs:
+        async with until_gone(request, self._workbench.ending), self.jobs(asked, request, sending) as jobs:
             return [await self._ended(job) for job in jobs]
+        if self._workbench.ending.is_set():
+            raise BackendUnavailable(
+                "The workbench is being stopped or restarted.", hint="Its jobs go on after that. Ask again in a moment."
+            )
         raise ClientDisconnect
 
     async def _ended(self, job: Job) -> Job:
@@ -192,9 +196,14 @@ def succeeded(job: Job) -> Job:
 
 
 @asynccontextmanager
-async def until_gone(request: Request) -> AsyncGenerator[None]:
-    """Cancel the block when the client hangs up; its body must have been read. What follows the block runs then."""
+async def until_gone(request: Request, ending: anyio.Event | None = None) -> AsyncGenerator[None]:
+    """Cancel the block when the client hangs up, or when we are ``ending``; its body must have been read. What follows
+    the block runs then."""
     async with background() as tasks:
+
+        async def heed(ending: anyio.Event) -> None:
+            await ending.wait()
+            tasks.cancel_scope.cancel()
 
         async def watch() -> None:
             while (await request.receive())["type"] != "http.disconnect":
@@ -202,6 +211,8 @@ async def until_gone(request: Request) -> AsyncGenerator[None]:
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(watch)
+        if ending is not None:
+            tasks.start_soon(heed, ending)
         yield
 
 

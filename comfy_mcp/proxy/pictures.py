@@ -16,10 +16,13 @@ import anyio
 from comfy_mcp.errors import WorkbenchError
 from comfy_mcp.jobs import Asset, JobRequest
 from comfy_mcp.workbench import Workbench
+from comfy_mcp.workflows import Template
 
-__all__ = ["Kept", "Sending", "completed", "with_pictures"]
+__all__ = ["Kept", "Sending", "completed", "not_enlarged", "with_pictures"]
 
 log = logging.getLogger(__name__)
+
+_MEGAPIXEL = 1024 * 1024
 
 
 class Kept:
@@ -76,6 +79,17 @@ async def completed(
         with anyio.CancelScope(shield=True):
             await kept.release()
         raise
+
+
+def not_enlarged(asked: JobRequest, template: Template, picture: Asset) -> JobRequest:
+    """The same, worked on at no more than the picture's own size where nobody says another: the working size of a
+    template is made for large pictures, and blows small ones up."""
+    size = template.parameters.get("megapixels")
+    usual = None if size is None else size.default
+    if size is None or not isinstance(usual, float) or "megapixels" in asked.values:
+        return asked
+    own = max(size.min or 0.0, round((picture.width or 0) * (picture.height or 0) / _MEGAPIXEL, 4))
+    return asked if not picture.width or own >= usual else replace(asked, values={**asked.values, "megapixels": own})
 
 
 def with_pictures(asked: JobRequest, pictures: Mapping[str, Asset]) -> JobRequest:

@@ -54,7 +54,7 @@ _TAKEOVERS = 5
 class Workbench:
     """Make one with `open`; every method may be called from many tasks at once.
 
-    ``closing`` is set by a front door that goes: the calls that end with it were not given up by anybody.
+    ``ending`` is set by a front door that goes: the calls that end with it were not given up by anybody.
     """
 
     def __init__(self, settings: Settings, store: SqliteStore, assets: Assets, pool: Pool) -> None:
@@ -63,7 +63,7 @@ class Workbench:
         self.assets = assets
         self.pool = pool
         self.dispatching = False
-        self.closing = False
+        self.ending = anyio.Event()
         self._board = Board()
         self.tokens = Tokens(store)
         store.most_waiting = self.tokens.most_waiting
@@ -286,7 +286,7 @@ class Workbench:
     @property
     def drops_abandoned(self) -> bool:
         """Whether the job of a call that ends without its answer is stopped."""
-        return self.settings.abandoned == "cancel" and not self.closing
+        return self.settings.abandoned == "cancel" and not self.ending.is_set()
 
     async def stopped(self, seconds: float) -> None:
         """Until the running jobs that were cancelled have ended, if they run in this process; at most ``seconds``."""

@@ -18,7 +18,7 @@ from comfy_mcp.proxy.asking import Asker
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.making import Maker, succeeded
 from comfy_mcp.proxy.openai.agent.options import options_in
-from comfy_mcp.proxy.openai.agent.tasks import side_answer
+from comfy_mcp.proxy.openai.agent.tasks import NO_TOKENS, side_answer
 from comfy_mcp.proxy.openai.agent.turn import turn_of
 from comfy_mcp.proxy.openai.agent.words import help_for, job_answer, refusal
 from comfy_mcp.workbench import Workbench
@@ -62,7 +62,7 @@ class Agent:
                         if progress and (line := telling.line(job)):
                             yield Reasoning(line)
                 yield Text(await job_answer(self._workbench, succeeded(job), self._links, request, prompt))
-        yield Done("stop")
+        yield Done("stop", NO_TOKENS)
 
     async def _started(
         self, template: Template, chat: ChatRequest, asker: Asker, request: Request, stack: AsyncExitStack

@@ -13,9 +13,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from comfy_mcp.proxy.openai.agent.options import without_options
-from llm_bridge.chat import ChatRequest, Done, Event, Text, ToolCallPiece
+from llm_bridge.chat import ChatRequest, Done, Event, Text, ToolCallPiece, Usage
 
-__all__ = ["side_answer"]
+__all__ = ["NO_TOKENS", "side_answer"]
+
+NO_TOKENS = Usage(0, 0)
+"""Nobody counts tokens where no language model answers; clients read numbers all the same."""
 
 # backend/open_webui/config.py: DEFAULT_TITLE_GENERATION_PROMPT_TEMPLATE and the others. What it puts before a message
 # that documents were found for begins like them.
@@ -46,17 +49,17 @@ def side_answer(chat: ChatRequest) -> list[Event] | None:
     user = next((message.text for message in reversed(chat.messages) if message.role == "user"), "").strip()
     system = "".join(message.text for message in chat.messages if message.role == "system").strip()
     if user.startswith(_OPEN_WEBUI) and not user.startswith(_OPEN_WEBUI_ANSWER):
-        return [Text(_open_webui(user)), Done("stop")]
+        return [Text(_open_webui(user)), Done("stop", NO_TOKENS)]
     if not user.startswith(_USERS) and not system.startswith(_SYSTEMS):
         return None
     title = _title(user)
     if chat.tools:
         tool = chat.tools[0]
         arguments = json.dumps(_fields(tool.parameters.get("properties", {}), title))
-        return [ToolCallPiece(0, arguments, name=tool.name), Done("tool_calls")]
+        return [ToolCallPiece(0, arguments, name=tool.name), Done("tool_calls", NO_TOKENS)]
     if chat.schema is not None:
         title = json.dumps(_fields(chat.schema.get("properties", {}), title), ensure_ascii=False)
-    return [Text(title), Done("stop")]
+    return [Text(title), Done("stop", NO_TOKENS)]
 
 
 def _open_webui(task: str) -> str:

@@ -13,27 +13,33 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy_mcp.errors import InvalidParameter, NotFound
-from comfy_mcp.jobs import Asset, JobRequest
+from comfy_mcp.jobs import Asset, Job, JobRequest
 from comfy_mcp.proxy.asking import Asker
 from comfy_mcp.proxy.links import LINK
 from comfy_mcp.proxy.openai.agent.options import Options, wants_new
 from comfy_mcp.proxy.openai.linked import Linked, own_picture
-from comfy_mcp.proxy.pictures import Kept, Sending, with_pictures
+from comfy_mcp.proxy.pictures import Kept, Sending, not_enlarged, with_pictures
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import Template
 from llm_bridge.messages import Image, Message
 
 __all__ = ["Turn", "turn_of"]
 
+_KEPT = ("checkpoint", "cfg", "lora", "lora_strength", "negative", "sampler", "scheduler", "steps")
 _JOB = re.compile(r"\bjob ([0-9a-f]{32})\b")
 
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """A picture of the conversation, and the words that it was made of as far as they are known."""
+    """A picture of the conversation, and the job that made it as far as that is known."""
 
-    asset: str
-    prompt: str = ""
+    picture: Asset
+    job: Job | None = None
+
+    def kept(self, template: Template) -> dict[str, Any]:
+        """How it was painted, for what changes it."""
+        told = {} if self.job is None else self.job.values
+        return {name: told[name] for name in _KEPT if name in told and name in template.parameters}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +54,27 @@ class Turn:
     def request(self, options: Options, asker: Asker) -> JobRequest:
         """What is asked for, but for the pictures in the message. What was typed counts more than what its person has
         set for good."""
-        values: dict[str, Any] = {}
-        said = _said(self.template)
-        words = [self.earlier.prompt] if self.edits and self.earlier else []
+        earlier = self.earlier
+        values = earlier.kept(self.template) if earlier else {}
+        said, job = _said(self.template), earlier.job if earlier else None
+        words = [str(job.values.get("prompt") or "")] if self.edits and job else []
         if said and (prompt := ", ".join(part for part in (*words, options.prompt) if part)):
             values[said] = prompt
-        if self.earlier is not None and len(self.message.images) < len(self.template.pictures):
-            values[self.template.pictures[0]] = self.earlier.asset
-        return JobRequest(
+        shown = earlier is not None and len(self.message.images) < len(self.template.pictures)
+        if earlier is not None and shown:
+            values[self.template.pictures[0]] = earlier.picture.id
+        style = options.style or (job.style if job and self.template.takes_style else None)
+        asked = JobRequest(
             self.template.id,
             {**values, **options.values},
-            options.style,
+            style,
             asker.owner,
             standing=asker.standing,
             preset=options.preset,
             default_preset=True,
             free=frozenset((*options.values, *(["style"] if options.style else []))),
         )
+        return not_enlarged(asked, self.template, earlier.picture) if earlier is not None and shown else asked
 
     def sending(self, asked: JobRequest, workbench: Workbench) -> Sending | None:
         """The pictures in the message, which are the template's inputs unless it says otherwise.
@@ -81,7 +91,9 @@ class Turn:
 
         async def complete(kept: Kept) -> list[JobRequest]:
             found = {name: await _input(kept, image, workbench, asked.owner) for name, image in sent.items()}
-            return [with_pictures(asked, found)]
+            first = found.get(self.template.pictures[0])
+            told = with_pictures(asked, found)
+            return [not_enlarged(told, self.template, first) if first else told]
 
         return Sending(tuple(sent), complete) if sent else None
 
@@ -125,9 +137,9 @@ async def _last_picture(messages: Sequence[Message], workbench: Workbench, owner
             if found := _JOB.search(text):
                 job = await workbench.job(found[1], owner)
                 picture = await workbench.picture(job.id, owner)
-                return _Earlier(picture.id, str(job.values.get("prompt") or ""))
+                return _Earlier(picture, job)
             if found := LINK.search(text):
-                return _Earlier((await workbench.asset(found[1], owner)).id)
+                return _Earlier(await workbench.asset(found[1], owner))
         except NotFound:
             return None
     return None

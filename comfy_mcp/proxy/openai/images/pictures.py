@@ -16,7 +16,7 @@ from comfy_mcp import images
 from comfy_mcp.errors import InvalidImage, InvalidParameter, NotFound, TooLarge
 from comfy_mcp.jobs import Asset, JobRequest
 from comfy_mcp.proxy.asking import picture_in
-from comfy_mcp.proxy.pictures import Kept, Sending, with_pictures
+from comfy_mcp.proxy.pictures import Kept, Sending, not_enlarged, with_pictures
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import Template
 
@@ -103,7 +103,8 @@ async def sending(
         for name in sorted(places, key="mask".__eq__):
             with _naming(places[name].field):
                 found[name] = await _kept(workbench, asked[0].owner, kept, places[name], found.get("image"))
-        return [with_pictures(each, found) for each in asked]
+        first = found[template.pictures[0]]
+        return [not_enlarged(with_pictures(each, found), template, first) for each in asked]
 
     return Sending(tuple(places), complete)
 

@@ -133,7 +133,7 @@ class _Fields:
             return None
         number = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
         if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
-            raise InvalidParameter(name, f"{name} is no such number.", hint=f"Give a whole number, {low} to {high}.")
+            raise InvalidParameter(name, f"{name} is not a whole number from {low} to {high}.", hint="Give one.")
         return number
 
     def flag(self, name: str) -> bool:

@@ -29,6 +29,7 @@ __all__ = ["PictureStream", "StreamedPictures"]
 
 log = logging.getLogger(__name__)
 
+_MOST_PREVIEW, _JPEG = 2**20, ("image/jpeg",)
 _COMMENT_SECONDS = 5.0
 
 Event = dict[str, str]
@@ -76,11 +77,14 @@ class PictureStream:
             return None
         # A preview is no more than that: one that cannot be read is no reason to fail.
         with suppress(BadRequest):
-            data = await images.convert(job.progress.preview, self._look.mime)
-            size = (
-                f"{job.values['width']}x{job.values['height']}" if {"width", "height"} <= job.values.keys() else "auto"
+            # ComfyUI's previews may be larger than the picture.
+            most = max(int(job.values.get("width") or 0), int(job.values.get("height") or 0)) or None
+            small = await images.fit(
+                job.progress.preview, max_bytes=_MOST_PREVIEW, max_side=most, mime_preference=_JPEG
             )
-            told = {"b64_json": data, "size": size, "partial_image_index": self._sent}
+            width, height, _ = await images.measure(small.data)
+            data = await images.convert(small.data, self._look.mime)
+            told = {"b64_json": data, "size": f"{width}x{height}", "partial_image_index": self._sent}
             self._sent += 1
             return await self._event("partial_image", job, told)
         return None
