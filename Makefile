@@ -14,7 +14,7 @@ demo: $(READY)  ## one picture through MCP, from nothing
 	$(BIN)/comfy-workbench demo
 
 test: check  ## everything that must hold
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(READY)  ## style, types, import contracts
 	$(BIN)/ruff format --check .
