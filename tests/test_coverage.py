@@ -18,6 +18,7 @@ DECIDES = (
 TESTS = (
     "tests/bridge/test_scheduling.py",
     "tests/bridge/test_forecast.py",
+    "tests/store/test_assets.py",
     "tests/store/test_contract.py",
     "tests/store/test_listing.py",
     "tests/store/test_queueing.py",

@@ -20,7 +20,7 @@ from comfy_mcp.errors import DatabaseUnavailable
 
 __all__ = ["Database"]
 
-_VERSION = 3
+_VERSION = 4
 _BUSY_SECONDS = 10.0
 
 T = TypeVar("T")
