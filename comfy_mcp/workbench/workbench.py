@@ -242,11 +242,16 @@ class Workbench:
                     current = current.at(progress)
                     yield current
                 if looked is not None:
-                    if told and looked.state is JobState.RUNNING:
+                    if looked.state is JobState.RUNNING and (told or self._is_behind(looked, current)):
                         looked = looked.at(current.progress)
                     if looked != current:
                         current = looked
                         yield current
+
+    def _is_behind(self, looked: Job, current: Job) -> bool:
+        """Whether what is on disk is older than what was told: when an attempt has just ended, only that is left."""
+        less = looked.progress.fraction < current.progress.fraction
+        return less and looked.attempt == current.attempt and self._board.progress(looked.id) is None
 
     async def wait(
         self,

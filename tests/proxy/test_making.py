@@ -49,11 +49,18 @@ class Front:
             waited = self.maker.waited_for("me")
             return bool(waited) and (await self.workbench.job(waited[-1])).state is JobState.RUNNING
 
+        job = ""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: self.ask(prompt, steps=steps, headers=headers))
             await self.until(runs)
+            job = self.maker.waited_for("me")[-1]
             tasks.cancel_scope.cancel()
-        return self.maker.waited_for("me")[-1]
+        await self.until(lambda: self.left(job))
+        return job
+
+    async def left(self, job: str) -> bool:
+        """Whether it was noticed that nobody waits for it."""
+        return not any(group.waiting for jobs, group in vars(self.maker)["_groups"].items() if job in jobs)
 
     async def clients(self, number: int) -> bool:
         """Whether so many wait for one job."""
