@@ -5,8 +5,9 @@ Owns one habit: the block's own failure comes out as it is, not wrapped in a gro
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar, cast
 
 import anyio
@@ -29,11 +30,22 @@ async def background() -> AsyncGenerator[TaskGroup]:
 
 
 async def to_the_end(work: Awaitable[T]) -> T:
-    """What ``work`` gives, also when the caller is cancelled meanwhile; then that is raised at its next wait."""
-    done: list[T] = []
+    """What ``work`` gives, also when the caller is cancelled meanwhile; then that is raised at its next wait.
+
+    Where asyncio itself cancels the caller (as its task groups do, whatever anyio shields), that is raised at the end.
+    """
+    task = asyncio.ensure_future(work)
     with anyio.CancelScope(shield=True):
-        done.append(await work)
-    return done[0]
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
+            raise
+    return task.result()
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -7,6 +7,7 @@ for another of the same process, and a reader never waits for a disk; other proc
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -31,7 +32,7 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self.connection, self._reader = connection, reader
-        self._one_writer, self._one_reader = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
+        self._one_writer, self._one_reader = _Turn(), _Turn()
 
     @classmethod
     @asynccontextmanager
@@ -51,8 +52,8 @@ class Database:
             yield database
         finally:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(reader.close, limiter=database._one_reader)
-                await to_thread.run_sync(connection.close, limiter=database._one_writer)
+                await database._one_reader.take(reader.close)
+                await database._one_writer.take(connection.close)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` on one consistent state of the database."""
@@ -64,19 +65,17 @@ class Database:
             finally:
                 self._reader.execute("ROLLBACK")
 
-        return await self._in_thread(consistent, self._one_reader)
+        return await self._one_reader.take(consistent)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in one immediate transaction; what it raises rolls everything back."""
-        return await self._in_thread(lambda: self._transaction(work), self._one_writer)
+        return await self._one_writer.take(lambda: self._transaction(work))
 
     async def write_unless(
         self, nothing: Callable[[sqlite3.Connection], bool], work: Callable[[sqlite3.Connection], T]
     ) -> T | None:
         """As `write`, but None where ``nothing`` finds nothing to do: then no other process waits for a lock."""
-        return await self._in_thread(
-            lambda: None if nothing(self.connection) else self._transaction(work), self._one_writer
-        )
+        return await self._one_writer.take(lambda: None if nothing(self.connection) else self._transaction(work))
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self.connection.execute("BEGIN IMMEDIATE")
@@ -89,10 +88,22 @@ class Database:
             raise
         return result
 
-    async def _in_thread(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
+
+class _Turn:
+    """Work in a thread, one piece at a time; not abandoned when its caller is cancelled, so it never stops half-way."""
+
+    def __init__(self) -> None:
+        # The limiter keeps those who wait out of the threads. It is let go of too early when asyncio itself cancels the
+        # caller (as its task groups do, whatever anyio shields): the lock is held for as long as the work runs.
+        self._limiter, self._lock = anyio.CapacityLimiter(1), threading.Lock()
+
+    async def take(self, work: Callable[[], T]) -> T:
+        def alone() -> T:
+            with self._lock:
+                return work()
+
         try:
-            # Not abandoned when the caller is cancelled: a transaction never stops half-way.
-            return await to_thread.run_sync(work, limiter=limiter)
+            return await to_thread.run_sync(alone, limiter=self._limiter)
         except sqlite3.Error as failure:
             raise _unavailable(failure) from failure
 

@@ -94,7 +94,7 @@ async def test_the_handshake_and_the_list_are_quick_while_comfyui_hangs(tmp_path
     async with background() as tasks:
         tasks.start_soon(listener.serve, hang)
         async with served(tmp_path, f"http://127.0.0.1:{port}") as http:
-            with anyio.fail_after(1.0):
+            with anyio.fail_after(5.0):
                 answer = await http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
                 session = {"mcp-session-id": answer.headers["mcp-session-id"], **ACCEPT}
                 listed = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
