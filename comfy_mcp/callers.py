@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from starlette.types import Scope as Connection
@@ -58,12 +58,18 @@ EVERYTHING = frozenset(Right)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request is from. ``rate`` is requests a minute, 0 for any number, None for the setting's."""
+    """Who a request is from. ``rate`` is requests a minute, 0 for any number, None for the setting's. ``by_cookie`` is
+    a person who signed in on the page."""
 
     name: str = OWN
     owner: str = OWN
     rights: frozenset[Right] = EVERYTHING - {Right.USERS}
     rate: int | None = None
+    by_cookie: bool = False
+
+    def by_page(self) -> Principal:
+        """The same, signed in on the page: a person, who speaks for nobody else."""
+        return replace(self, rights=self.rights - {Right.USERS}, by_cookie=True)
 
 
 def with_principal(connection: Connection, principal: Principal) -> None:

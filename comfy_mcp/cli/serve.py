@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.option("--host", help="Address to listen on; any but loopback needs a token.")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one. [default: 8190]")
 def command(host: str | None, port: int | None) -> None:
-    """Serve chats at /mcp and programs at /api/v1, until it is stopped."""
+    """Serve the page, chats at /mcp and programs at /api/v1, until it is stopped."""
     anyio.run(_serve, load_settings(host=host, port=port))
 
 
@@ -29,7 +29,8 @@ async def _serve(settings: Settings) -> None:
     async with Workbench.open(settings) as workbench, listening(workbench) as address:
         # What is loaded now stays: searching it for garbage again and again stops every call for a tenth of a second.
         gc.freeze()
-        click.echo(f"chats: {address}/mcp   programs: {address}/api/v1   description: {address}/docs")
+        click.echo(f"page: {address}")
+        click.echo(f"chats: {address}/mcp   programs: {address}/api/v1   description: {address}/openapi.json")
         click.echo(f"OpenAI: {address}/v1   A1111: {address}")
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:

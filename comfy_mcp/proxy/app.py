@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import comfy_mcp
 from comfy_mcp.callers import EVERYTHING, Principal, Right
-from comfy_mcp.proxy import a1111, api, comfyui, openai
+from comfy_mcp.proxy import a1111, api, comfyui, openai, page
 from comfy_mcp.proxy.failures import Words, translate_failures
-from comfy_mcp.proxy.guard import Guard, Rules
+from comfy_mcp.proxy.guard import Guard, Rules, SignedIn
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.making import Maker
 from comfy_mcp.server.protocol import WorkbenchServer
@@ -39,6 +39,7 @@ _WORDS = Words(
         "/comfyui/": comfyui.comfyui_failure,
     },
     {"/v1/": openai.OPENAI_STATUSES},
+    page.shown_failure,
 )
 
 
@@ -76,7 +77,8 @@ def create_app(workbench: Workbench) -> ASGIApp:
         version=comfy_mcp.__version__,
         description="Your own ComfyUI workflows as jobs. The same workbench answers chats at `/mcp`.",
         lifespan=lifespan,
-        docs_url="/docs",
+        # Its page would load scripts from elsewhere; ours is the section of settings.
+        docs_url=None,
         redoc_url=None,
     )
     # First, since routes are tried in their order, and here somebody waits for a first token.
@@ -85,12 +87,15 @@ def create_app(workbench: Workbench) -> ASGIApp:
     app.include_router(a1111.router(workbench, makers["a1111"]))
     if settings.comfyui_routes:
         app.include_router(comfyui.router(workbench))
+    rules = _rules(settings)
+    signed_in = SignedIn(signer, rules, workbench.tokens, settings.link_expiry)
+    app.include_router(page.router(workbench, links, signed_in))
     app.add_api_route("/healthz", _health(workbench), methods=["GET", "HEAD"], include_in_schema=False)
     for path in ("/mcp", "/mcp/"):
         # Both, and without a redirect: some chats refuse to follow one to a private address.
         app.router.routes.append(Route(path, _Endpoint(mcp), include_in_schema=False))
     translate_failures(app, _WORDS)
-    return Guard(app, _rules(settings), links.is_signed, workbench.tokens, _WORDS)
+    return Guard(app, rules, links.is_signed, workbench.tokens, _WORDS, signed_in=signed_in)
 
 
 class _Endpoint:

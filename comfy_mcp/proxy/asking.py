@@ -22,9 +22,10 @@ from comfy_mcp.callers import Right, owner_of, principal_of, standing_of
 from comfy_mcp.errors import BadRequest, InvalidImage, TooLarge, UnsupportedType
 from comfy_mcp.strict_json import read_body
 
-__all__ = ["Asker", "Owner", "asker_of", "form_of", "json_in", "object_of", "picture_in"]
+__all__ = ["Asker", "Owner", "asker_of", "fields_of", "form_of", "json_in", "object_of", "picture_in"]
 
 _MOST_FILES, _MOST_FIELDS, _MOST_PART = 16, 64, 2**20
+_MOST_INPUTS = 256
 _MOST_JSON = 4 * 2**20
 """Of a body without pictures inside; with them it may be as large as any."""
 _DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII | re.IGNORECASE)
@@ -84,6 +85,14 @@ async def form_of(request: Request) -> AsyncGenerator[FormData]:
         raise UnsupportedType("The body is no form.", hint="Send it as multipart/form-data.")
     async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_PART) as form:
         yield form
+
+
+async def fields_of(request: Request) -> dict[str, str]:
+    """The fields of a form of the page, each once, without files. Raises UnsupportedType, BadRequest, TooLarge."""
+    if _kind(request) not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        raise UnsupportedType("The body is no form.", hint="Send it from the page.")
+    async with request.form(max_files=0, max_fields=_MOST_INPUTS, max_part_size=_MOST_PART) as form:
+        return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 
 
 def _kind(request: Request) -> str:

@@ -15,10 +15,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from comfy_mcp.errors import ErrorRecord, InternalError, Overloaded, WorkbenchError
 
-__all__ = ["Wording", "Words", "failure_body", "translate_failures"]
+__all__ = ["Shown", "Wording", "Words", "failure_body", "translate_failures"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ _RETRY_SECONDS = 30
 
 Wording = Callable[[ErrorRecord, int], Mapping[str, Any]]
 """The JSON body of a failure with its status."""
+
+Shown = Callable[[Scope, ErrorRecord, int], Response | None]
+"""The answer of a front door that people look at; None for what is not asked of it."""
 
 
 def failure_body(record: ErrorRecord, status: int) -> dict[str, Any]:
@@ -38,15 +42,21 @@ class Words:
     """How failures are told, by what a path begins with; where nothing is said, as `failure_body` does.
 
     ``statuses`` are, by the same keys, what is answered in the place of a status that the clients there do not expect.
+    ``shown`` is asked first.
     """
 
     wordings: Mapping[str, Wording] = field(default_factory=dict[str, Wording])
     statuses: Mapping[str, Mapping[int, int]] = field(default_factory=dict[str, Mapping[int, int]])
+    shown: Shown | None = None
 
     def answer(
-        self, path: str, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None
-    ) -> JSONResponse:
-        """The answer to a request for this path that ended so."""
+        self, scope: Scope, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """The answer to a request that ended so."""
+        if self.shown is not None and (page := self.shown(scope, record, status)) is not None:
+            page.headers.update(headers or {})
+            return page
+        path: str = scope["path"]
         word = next((word for start, word in self.wordings.items() if path.startswith(start)), failure_body)
         others = (others.get(status) for start, others in self.statuses.items() if path.startswith(start))
         status = next(others, None) or status
@@ -57,7 +67,7 @@ def translate_failures(app: FastAPI, words: Words) -> None:
     """Answer every failure in JSON, in these words."""
 
     def told(request: Request, record: ErrorRecord, status: int, headers: Mapping[str, str] | None = None) -> Response:
-        return words.answer(request.url.path, record, status, headers)
+        return words.answer(request.scope, record, status, headers)
 
     async def ours(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, WorkbenchError)

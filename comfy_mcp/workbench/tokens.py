@@ -112,6 +112,18 @@ class Tokens:
         current = await self._current()
         return next((who for known, who in current.items() if hmac.compare_digest(known, digest)), None)
 
+    async def marked(self, token: bytes) -> tuple[str, str] | None:
+        """The name of a token, as it was sent, and a mark of it that is no secret; None when it is none of ours."""
+        digest = _hash(token)
+        current = await self._current()
+        found = next(((who, known) for known, who in current.items() if hmac.compare_digest(known, digest)), None)
+        return None if found is None else (found[0].name, _mark(found[1]))
+
+    async def holder(self, name: str, mark: str) -> Principal | None:
+        """Who has the token of this name, if ``mark`` is still its mark."""
+        current = await self._current()
+        return next((who for known, who in current.items() if who.name == name and _mark(known) == mark), None)
+
     async def _current(self) -> Mapping[bytes, Principal]:
         """Who has the token of each hash, read again once a second however much is asked."""
         if self._clock() >= self._stale_at:
@@ -134,6 +146,10 @@ class Tokens:
 def _hash(token: bytes) -> bytes:
     """Plain SHA-256, without salt or rounds: a token of ours is 256 random bits, so nobody can try them through."""
     return hashlib.sha256(token).digest()
+
+
+def _mark(digest: bytes) -> str:
+    return hashlib.sha256(b"mark " + digest).hexdigest()[:32]
 
 
 def _token(name: str, value: Mapping[str, Any]) -> Token:

@@ -3,5 +3,6 @@
 from comfy_mcp.proxy.guard.guard import Guard
 from comfy_mcp.proxy.guard.protocol import protocol_within
 from comfy_mcp.proxy.guard.rules import Rules
+from comfy_mcp.proxy.guard.signed_in import COOKIE, SIGNED_IN_SECONDS, SignedIn
 
-__all__ = ["Guard", "Rules", "protocol_within"]
+__all__ = ["COOKIE", "SIGNED_IN_SECONDS", "Guard", "Rules", "SignedIn", "protocol_within"]

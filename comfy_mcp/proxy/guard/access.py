@@ -7,22 +7,29 @@ from __future__ import annotations
 
 from comfy_mcp.callers import Right
 
-__all__ = ["SOCKET", "right_of"]
+__all__ = ["READING", "SOCKET", "right_of"]
 
 SOCKET = "SOCKET"
 """Stands for the method of a WebSocket."""
 
-_PUBLIC = "/healthz"
-"""Answered without a token: it says only whether the process works."""
-_READING = frozenset({"GET", "HEAD"})
+READING = frozenset({"GET", "HEAD"})
+"""The methods that change nothing."""
+
+_PUBLIC = frozenset(
+    {("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/sign-in"), ("POST", "/sign-in"), ("POST", "/look")}
+)
+"""Answered without a token: whether the process works, where a person brings theirs, and the choice of language and
+colours, which is a cookie."""
+_OPEN = ("/static/", "/enter/")
+"""As public, with all below them: the page's scripts and styles, and links that bring their own permission."""
 _CHANGING = {"/api/v1/backends/": Right.ADMIN, "/comfyui/": Right.GRAPHS}
 """What needs more than the right to make, when it is not only read. A socket of ComfyUI's only tells."""
 
 
 def right_of(method: str, path: str) -> Right | None:
     """What a caller needs for this; None for nothing at all. ``path`` is the one that the routes are looked up by."""
-    if path == _PUBLIC and method in _READING:
+    if (method, path) in _PUBLIC or (method in READING and path.startswith(_OPEN)):
         return None
-    if method in _READING or method == SOCKET:
+    if method in READING or method == SOCKET:
         return Right.MAKE
     return next((right for start, right in _CHANGING.items() if path.startswith(start)), Right.MAKE)

@@ -15,13 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from comfy_mcp.callers import Principal, Right, principal_of, with_principal
 from comfy_mcp.errors import WorkbenchError
 from comfy_mcp.proxy.failures import Words
-from comfy_mcp.proxy.guard.access import SOCKET, right_of
+from comfy_mcp.proxy.guard.access import READING, SOCKET, right_of
 from comfy_mcp.proxy.guard.answers import Refusal, hardened, refused
 from comfy_mcp.proxy.guard.arrivals import bounded, refusal_of
 from comfy_mcp.proxy.guard.identity import Identity, Tokens, tokens_in
 from comfy_mcp.proxy.guard.rates import Rates
 from comfy_mcp.proxy.guard.revoking import until_revoked
 from comfy_mcp.proxy.guard.rules import Rules
+from comfy_mcp.proxy.guard.signed_in import SignedIn, from_own_page
 
 __all__ = ["Guard"]
 
@@ -45,12 +46,14 @@ class Guard:
         is_signed_link: Callable[[Scope], bool],
         tokens: Tokens | None = None,
         words: Words = _PLAIN,
+        *,
+        signed_in: SignedIn | None = None,
     ) -> None:
         self.app = app
         self._rules = rules
         self._is_signed_link = is_signed_link
         self._words = words
-        self._identity = Identity(rules, tokens)
+        self._identity = Identity(rules, tokens, signed_in)
         self._rates = Rates()
         # A browser asks with OPTIONS, and without the token, whether a page may call.
         self._inner = _for_pages(self._admit, rules.origins) if rules.origins else self._admit
@@ -64,7 +67,7 @@ class Guard:
         await (self._inner if refusal is None else self._told(refusal, scope))(scope, receive, send)
 
     def _told(self, refusal: Refusal, scope: Scope) -> ASGIApp:
-        return self._words.answer(scope["path"], refusal.record, refusal.status, refusal.headers)
+        return self._words.answer(scope, refusal.record, refusal.status, refusal.headers)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -97,6 +100,12 @@ class Guard:
             return refused(429, "too_many", "Too many requests.", f"Ask again in {seconds} s.", retry_after=seconds)
         if principal is None:
             return _unknown(scope)
+        if (
+            principal.by_cookie
+            and scope.get("method", SOCKET) not in READING
+            and not from_own_page(Headers(scope=scope))
+        ):
+            return refused(403, "wrong_origin", "That page may not do this for you.", "Do it on the workbench's page.")
         if right is not None and right not in principal.rights:
             hint = f"Make one with: comfy-workbench token add NAME --right {right}"
             return refused(403, "not_allowed", f"This token lacks the right {right!s}.", hint)

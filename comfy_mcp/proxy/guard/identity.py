@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 
 from comfy_mcp.callers import Principal
 from comfy_mcp.proxy.guard.rules import Rules
+from comfy_mcp.proxy.guard.signed_in import SignedIn
 
 __all__ = ["Identity", "Tokens", "tokens_in"]
 
@@ -32,9 +33,10 @@ class Tokens(Protocol):
 
 
 class Identity:
-    """Finds who calls, by the one token of the settings or the stored ones."""
+    """Finds who calls, by the one token of the settings or the stored ones, or by the cookie of who signed in."""
 
-    def __init__(self, rules: Rules, tokens: Tokens | None) -> None:
+    def __init__(self, rules: Rules, tokens: Tokens | None, signed_in: SignedIn | None = None) -> None:
+        self._signed_in = signed_in
         self._owner, self._own = rules.owner, None if rules.token is None else rules.token.encode()
         self._tokens = tokens
         self._demanded = rules.exposed or self._own is not None
@@ -46,6 +48,10 @@ class Identity:
                 return self._owner
             if self._tokens is not None and (found := await self._tokens.principal(token)) is not None:
                 self._demanded = True
+                return found
+        if self._signed_in is not None and "authorization" not in headers and "cookie" in headers:
+            found = await self._signed_in.principal(headers)
+            if found is not None:
                 return found
         return None if await self._demands() else self._owner
 

@@ -104,5 +104,5 @@ async def test_what_a_caller_claims_to_forward_counts_for_nothing(tmp_path: Path
 
 async def test_addresses_are_of_the_scheme_that_was_really_spoken(tmp_path: Path) -> None:
     async with served(tmp_path, "http://127.0.0.1:9") as open_client:
-        answer = await open_client.get("/docs/", headers={"X-Forwarded-Proto": "https"})
+        answer = await open_client.get("/queue/", headers={"X-Forwarded-Proto": "https"})
     assert answer.headers["location"].startswith("http://")

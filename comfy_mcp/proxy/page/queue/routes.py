@@ -1,0 +1,18 @@
+"""The routes of this section. Every handler is a few lines over the workbench."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from comfy_mcp.proxy.page.rendering import document
+from comfy_mcp.workbench import Workbench
+
+__all__ = ["add_queue"]
+
+
+def add_queue(page: APIRouter, workbench: Workbench) -> None:
+    """Add these routes to the page."""
+
+    @page.get("/queue")
+    async def show(request: Request) -> Response:
+        return document(request, "queue/index.html")
