@@ -39,12 +39,13 @@ _SHOWN = ("model", "seed", "steps", "cfg", "sampler", "scheduler", "denoise", "c
 class Budget:
     """What one answer may hold, and how to link to the rest.
 
-    ``picture_bytes`` is for one picture and ``answer_bytes`` for all, before base64 (0: none); ``side`` is the longer
+    ``form`` links to what a person can change about a job. ``picture_bytes`` is for one picture and ``answer_bytes`` for all, before base64 (0: none); ``side`` is the longer
     side in pixels. ``blocks``: the originals are linked as blocks of their own too. ``structured``: the answer holds
     the job as data as well, for those who draw it themselves.
     """
 
     link: Callable[[Asset], str | None]
+    form: Callable[[Job], str | None]
     picture_bytes: int = 150_000
     answer_bytes: int = 700_000
     side: int | None = None
@@ -74,6 +75,8 @@ async def job_result(workbench: Workbench, job: Job, budget: Budget) -> CallTool
     lines += [f"Note: {warning}" for warning in job.warnings]
     links = [link for asset in job.assets if (link := budget.link(asset))]
     lines += [f"Full size: {link}" for link in links]
+    if form := budget.form(job):
+        lines.append(f"Change it in a form: {form}")
     if len(inline) < len(job.assets):
         lines.append(f"{len(job.assets) - len(inline)} of {len(job.assets)} files are not shown here.")
     content = [TextContent(text="\n".join(lines)), *inline]

@@ -15,7 +15,7 @@ import click
 from starlette.requests import Request
 
 from comfy_mcp.callers import standing_from
-from comfy_mcp.jobs import Asset
+from comfy_mcp.jobs import Asset, Job
 from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.server.stdio import serve_stdio
 from comfy_mcp.tasks import background
@@ -42,7 +42,7 @@ async def _serve() -> None:
     async with background() as tasks:
         tasks.start_soon(late.open)
         own = {name: value for name, value in os.environ.items() if name.startswith("COMFY_")}
-        server = WorkbenchServer(late.tools, late.link, standing_from(own))
+        server = WorkbenchServer(late.tools, late, standing_from(own))
         tasks.start_soon(server.changes.watch, late.opened)
         try:
             await serve_stdio(server)
@@ -85,9 +85,13 @@ class _Late:
             with anyio.CancelScope(shield=True):
                 await self._toolbox.workbench.stopped(_GOODBYE_SECONDS)
 
-    def link(self, asset: Asset, request: Request | None) -> str | None:
+    def public(self, asset: Asset, request: Request | None) -> str | None:
         """Where a browser finds the picture, when somebody said where."""
         return None if self._links is None else self._links.public(asset, request)
+
+    def form(self, job: Job, owner: str, request: Request | None) -> str | None:
+        """Where a browser finds the form, likewise."""
+        return None if self._links is None else self._links.form(job, owner, request)
 
     async def tools(self) -> Toolbox:
         self._wanted.set()

@@ -17,7 +17,7 @@ import comfy_mcp
 from comfy_mcp.callers import EVERYTHING, Principal, Right
 from comfy_mcp.proxy import a1111, api, comfyui, openai, page
 from comfy_mcp.proxy.failures import Words, translate_failures
-from comfy_mcp.proxy.guard import Guard, Rules, SignedIn
+from comfy_mcp.proxy.guard import Guard, Identity, Rules, SignedIn
 from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.making import Maker
 from comfy_mcp.server.protocol import WorkbenchServer
@@ -57,7 +57,7 @@ def create_app(workbench: Workbench) -> ASGIApp:
     async def open_tools() -> Toolbox:
         return tools
 
-    server = WorkbenchServer(open_tools, links.public)
+    server = WorkbenchServer(open_tools, links)
     mcp = Sessions(server, signer, max_body=settings.max_body, on_end=server.changes.forget)
 
     makers = {name: Maker(workbench) for name in ("a1111", "openai")}
@@ -89,13 +89,14 @@ def create_app(workbench: Workbench) -> ASGIApp:
         app.include_router(comfyui.router(workbench))
     rules = _rules(settings)
     signed_in = SignedIn(signer, rules, workbench.tokens, settings.link_expiry)
-    app.include_router(page.router(workbench, links, signed_in))
+    identity = Identity(rules, workbench.tokens, signed_in)
+    app.include_router(page.router(workbench, page.Entrance(links, signed_in, identity)))
     app.add_api_route("/healthz", _health(workbench), methods=["GET", "HEAD"], include_in_schema=False)
     for path in ("/mcp", "/mcp/"):
         # Both, and without a redirect: some chats refuse to follow one to a private address.
         app.router.routes.append(Route(path, _Endpoint(mcp), include_in_schema=False))
     translate_failures(app, _WORDS)
-    return Guard(app, rules, links.is_signed, workbench.tokens, _WORDS, signed_in=signed_in)
+    return Guard(app, rules, links.is_signed, identity, _WORDS)
 
 
 class _Endpoint:

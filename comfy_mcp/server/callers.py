@@ -5,8 +5,8 @@ Owns what of it depends on the chat; what headers are called is in `comfy_mcp.ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp.server.context import ServerRequestContext
 from starlette.requests import Request
@@ -14,24 +14,35 @@ from starlette.requests import Request
 from comfy_mcp.callers import OWN, filled, principal_of, standing_of
 from comfy_mcp.callers import owner_of as owner_named
 from comfy_mcp.content import Budget
-from comfy_mcp.jobs import Asset
+from comfy_mcp.jobs import Asset, Job
 from comfy_mcp.profiles import Profile, profile_named, profile_of
 from comfy_mcp.tools.registry import Caller
 
 if TYPE_CHECKING:
     from comfy_mcp.settings import Settings
 
-__all__ = ["APPS", "Context", "Link", "caller_of", "owner_of", "shows_apps"]
+__all__ = ["APPS", "Addresses", "Context", "caller_of", "owner_of", "shows_apps"]
 
 Context = ServerRequestContext[Any]
-Link = Callable[[Asset, Request | None], str | None]
-"""Where a browser finds a picture, given the HTTP request that asked, if one did; None when nothing listens."""
+
+
+class Addresses(Protocol):
+    """Where a browser finds things, given the HTTP request that asked, if one did; None when nothing listens."""
+
+    def public(self, asset: Asset, request: Request | None) -> str | None:
+        """A picture."""
+        ...
+
+    def form(self, job: Job, owner: str, request: Request | None) -> str | None:
+        """The form of a job's template with its values, as ``owner``."""
+        ...
+
 
 APPS = "io.modelcontextprotocol/ui"
 """The extension of clients that show pages of a server (MCP Apps)."""
 
 
-def caller_of(settings: Settings, link: Link, ctx: Context, own: Mapping[str, str]) -> Caller:
+def caller_of(settings: Settings, addresses: Addresses, ctx: Context, own: Mapping[str, str]) -> Caller:
     """The caller of this request; ``own`` is what the person set in the variables of this process."""
     headers = {} if ctx.request is None else dict(ctx.request.headers)
     profile = _profile(settings, ctx, headers)
@@ -39,7 +50,7 @@ def caller_of(settings: Settings, link: Link, ctx: Context, own: Mapping[str, st
     return Caller(
         owner=owner_of(ctx),
         wait=profile.wait if settings.wait is None else settings.wait,
-        budget=_budget(settings, profile, headers, link, ctx),
+        budget=_budget(settings, profile, headers, addresses, ctx),
         standing=standing,
     )
 
@@ -65,12 +76,17 @@ def _profile(settings: Settings, ctx: Context, headers: Mapping[str, str]) -> Pr
     return profile_of("" if params is None else params.client_info.name)
 
 
-def _budget(settings: Settings, profile: Profile, headers: Mapping[str, str], link: Link, ctx: Context) -> Budget:
+def _budget(
+    settings: Settings, profile: Profile, headers: Mapping[str, str], addresses: Addresses, ctx: Context
+) -> Budget:
     shown = headers.get("x-inline-images", "").strip().lower()
     inline = shown if shown in ("auto", "never") else settings.inline_images
     most = settings.inline_bytes
+    # Who shows our form in the chat needs no link to it.
+    linked = profile.links and not shows_apps(ctx)
     return Budget(
-        link=lambda asset: link(asset, ctx.request) if profile.links else None,
+        link=lambda asset: addresses.public(asset, ctx.request) if profile.links else None,
+        form=lambda job: addresses.form(job, owner_of(ctx), ctx.request) if linked else None,
         picture_bytes=most or profile.picture_bytes,
         answer_bytes=0 if inline == "never" else most or profile.answer_bytes,
         side=None if most else profile.side,

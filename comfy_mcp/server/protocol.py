@@ -23,13 +23,13 @@ from comfy_mcp.content import error_result
 from comfy_mcp.errors import InternalError, InvalidParameter, WorkbenchError
 from comfy_mcp.jobs import Job
 from comfy_mcp.server.asking import answered_before, ask_for
-from comfy_mcp.server.callers import APPS, Context, Link, caller_of, shows_apps
+from comfy_mcp.server.callers import APPS, Addresses, Context, caller_of, shows_apps
 from comfy_mcp.server.changes import Changes
 from comfy_mcp.server.prompts import Prompts
 from comfy_mcp.server.resources import Resources
 from comfy_mcp.tools.registry import Toolbox
 
-__all__ = ["Link", "WorkbenchServer"]
+__all__ = ["Addresses", "WorkbenchServer"]
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,12 @@ class WorkbenchServer(Server[Any]):
     """
 
     def __init__(
-        self, open_tools: Callable[[], Awaitable[Toolbox]], link: Link, standing: Mapping[str, str] | None = None
+        self,
+        open_tools: Callable[[], Awaitable[Toolbox]],
+        addresses: Addresses,
+        standing: Mapping[str, str] | None = None,
     ) -> None:
-        self._open_tools, self._link, self._standing = open_tools, link, standing or {}
+        self._open_tools, self._addresses, self._standing = open_tools, addresses, standing or {}
         self._opened: Toolbox | None = None
         self.changes = Changes(self._tools)
         self._resources, self._prompts = Resources(self._tools), Prompts(self._tools)
@@ -113,7 +116,7 @@ class WorkbenchServer(Server[Any]):
         tool = tools.find(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name[:64]!r}.")
-        caller = caller_of(tools.workbench.settings, self._link, ctx, self._standing)
+        caller = caller_of(tools.workbench.settings, self._addresses, ctx, self._standing)
         caller = replace(caller, on_change=_reporter(ctx))
         arguments = {**(params.arguments or {}), **answered_before(ctx)}
         try:

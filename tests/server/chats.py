@@ -17,8 +17,10 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
+from starlette.requests import Request
 
 from comfy_mcp.callers import standing_from
+from comfy_mcp.jobs import Asset, Job
 from comfy_mcp.proxy import listening
 from comfy_mcp.server.protocol import WorkbenchServer
 from comfy_mcp.tasks import background
@@ -44,6 +46,16 @@ SMALL: dict[str, Any] = {"prompt": "a red house", "width": 64, "height": 64, "st
 FRESH = {**SMALL, "seed": -1}
 """Another seed each time, so that the engine's cache does not answer."""
 JOB = re.compile(r"job ([0-9a-f]{32})")
+
+
+class _Nowhere:
+    """No address for anything: nobody listens."""
+
+    def public(self, asset: Asset, request: Request | None) -> None:
+        return
+
+    def form(self, job: Job, owner: str, request: Request | None) -> None:
+        return
 
 
 @asynccontextmanager
@@ -100,7 +112,7 @@ async def in_memory(
         async def open_tools() -> Toolbox:
             return tools
 
-        server = WorkbenchServer(open_tools, lambda asset, request: None, standing_from(headers or {}))
+        server = WorkbenchServer(open_tools, _Nowhere(), standing_from(headers or {}))
         tasks.start_soon(server.changes.watch)
         async with Client(server, **(options or {})) as chat:
             yield chat

@@ -18,11 +18,11 @@ from comfy_mcp.proxy.failures import Words
 from comfy_mcp.proxy.guard.access import READING, SOCKET, right_of
 from comfy_mcp.proxy.guard.answers import Refusal, hardened, refused
 from comfy_mcp.proxy.guard.arrivals import bounded, refusal_of
-from comfy_mcp.proxy.guard.identity import Identity, Tokens, tokens_in
+from comfy_mcp.proxy.guard.identity import Identity, tokens_in
 from comfy_mcp.proxy.guard.rates import Rates
 from comfy_mcp.proxy.guard.revoking import until_revoked
 from comfy_mcp.proxy.guard.rules import Rules
-from comfy_mcp.proxy.guard.signed_in import SignedIn, from_own_page
+from comfy_mcp.proxy.guard.signed_in import from_own_page
 
 __all__ = ["Guard"]
 
@@ -44,16 +44,14 @@ class Guard:
         app: ASGIApp,
         rules: Rules,
         is_signed_link: Callable[[Scope], bool],
-        tokens: Tokens | None = None,
+        identity: Identity | None = None,
         words: Words = _PLAIN,
-        *,
-        signed_in: SignedIn | None = None,
     ) -> None:
         self.app = app
         self._rules = rules
         self._is_signed_link = is_signed_link
         self._words = words
-        self._identity = Identity(rules, tokens, signed_in)
+        self._identity = identity or Identity(rules)
         self._rates = Rates()
         # A browser asks with OPTIONS, and without the token, whether a page may call.
         self._inner = _for_pages(self._admit, rules.origins) if rules.origins else self._admit

@@ -35,7 +35,7 @@ class Tokens(Protocol):
 class Identity:
     """Finds who calls, by the one token of the settings or the stored ones, or by the cookie of who signed in."""
 
-    def __init__(self, rules: Rules, tokens: Tokens | None, signed_in: SignedIn | None = None) -> None:
+    def __init__(self, rules: Rules, tokens: Tokens | None = None, signed_in: SignedIn | None = None) -> None:
         self._signed_in = signed_in
         self._owner, self._own = rules.owner, None if rules.token is None else rules.token.encode()
         self._tokens = tokens

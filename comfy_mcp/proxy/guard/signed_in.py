@@ -21,7 +21,7 @@ __all__ = ["COOKIE", "SIGNED_IN_SECONDS", "SignedIn", "from_own_page"]
 COOKIE = "workbench"
 SIGNED_IN_SECONDS = 30 * 24 * 3600
 
-_PURPOSE, _FORM = "signed-in", "form-link"
+_PURPOSE = "signed-in"
 _MOST_COOKIES = 8192
 _VISITOR = "form link"
 
@@ -55,16 +55,9 @@ class SignedIn:
             return None
         return self._signer.sign_for_a_while(_PURPOSE, {"token": found[0], "mark": found[1]})
 
-    def form_link(self, owner: str, path: str) -> str:
-        """The signature of a link with which a person comes to ``path`` of the page as ``owner``."""
-        return self._signer.sign_for_a_while(_FORM, {"owner": owner, "path": path})
-
-    def cookie_from_link(self, signature: str) -> tuple[str, str] | None:
-        """The value of a cookie, and the path that the link was made for; None when we did not sign it lately."""
-        told = self._signer.read_recent(_FORM, signature, self._link_expiry)
-        if told is None:
-            return None
-        return self._signer.sign_for_a_while(_PURPOSE, {"visitor": told["owner"]}), str(told["path"])
+    def cookie_of_visitor(self, owner: str) -> str:
+        """The value for who came by a link of ours as ``owner``, and may make what they made in the chat."""
+        return self._signer.sign_for_a_while(_PURPOSE, {"visitor": owner})
 
     async def principal(self, headers: Headers) -> Principal | None:
         """Who sends this cookie. Raises StorageUnavailable."""

@@ -6,5 +6,6 @@ Every section is a package of its own with its routes, its templates below ``mar
 
 from comfy_mcp.proxy.page.failing import shown_failure
 from comfy_mcp.proxy.page.routes import router
+from comfy_mcp.proxy.page.signing_in import Entrance
 
-__all__ = ["router", "shown_failure"]
+__all__ = ["Entrance", "router", "shown_failure"]

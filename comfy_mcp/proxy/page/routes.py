@@ -5,14 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
-from comfy_mcp.proxy.guard import SignedIn
-from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.page.compare import add_compare
 from comfy_mcp.proxy.page.gallery import add_gallery
 from comfy_mcp.proxy.page.queue import add_queue
 from comfy_mcp.proxy.page.rendering import SECTIONS
 from comfy_mcp.proxy.page.settings import add_settings
-from comfy_mcp.proxy.page.signing_in import add_signing_in
+from comfy_mcp.proxy.page.signing_in import Entrance, add_signing_in
 from comfy_mcp.proxy.page.static import PREFIX, static_response
 from comfy_mcp.proxy.page.templates import add_templates
 from comfy_mcp.proxy.page.tools import add_tools
@@ -21,7 +19,7 @@ from comfy_mcp.workbench import Workbench
 __all__ = ["router"]
 
 
-def router(workbench: Workbench, links: Links, signed_in: SignedIn) -> APIRouter:
+def router(workbench: Workbench, entrance: Entrance) -> APIRouter:
     """The routes over one workbench."""
     page = APIRouter(include_in_schema=False)
 
@@ -35,5 +33,5 @@ def router(workbench: Workbench, links: Links, signed_in: SignedIn) -> APIRouter
 
     for add in (add_tools, add_queue, add_gallery, add_compare, add_templates, add_settings):
         add(page, workbench)
-    add_signing_in(page, signed_in)
+    add_signing_in(page, entrance)
     return page

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
 from comfy_mcp.errors import BadRequest
 from comfy_mcp.proxy.asking import fields_of
-from comfy_mcp.proxy.guard import COOKIE, SIGNED_IN_SECONDS, SignedIn
+from comfy_mcp.proxy.guard import COOKIE, SIGNED_IN_SECONDS, Identity, SignedIn
+from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.page.rendering import COOKIE_LANGUAGE, COOKIE_THEME, THEMES, document, words_of
 from comfy_mcp.ui import LANGUAGES
 
-__all__ = ["add_signing_in"]
+__all__ = ["Entrance", "add_signing_in"]
 
 _PATH = re.compile(r"/(?![/\\])[\x21-\x7e]{0,512}")
 _YEAR = 365 * 24 * 3600
 _LONGEST_TOKEN = 512
 
 
-def add_signing_in(page: APIRouter, signed_in: SignedIn) -> None:
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Who may come in, and how they are known again."""
+
+    links: Links
+    signed_in: SignedIn
+    identity: Identity
+
+
+def add_signing_in(page: APIRouter, entrance: Entrance) -> None:
     """Add these routes to the page."""
 
     @page.get("/sign-in")
@@ -31,7 +42,7 @@ def add_signing_in(page: APIRouter, signed_in: SignedIn) -> None:
     async def sign_in(request: Request) -> Response:
         fields = await fields_of(request)
         to, token = _path(fields.get("to", "/")), fields.get("token", "").strip()
-        cookie = await signed_in.cookie_for(token.encode()) if token and len(token) <= _LONGEST_TOKEN else None
+        cookie = await entrance.signed_in.cookie_for(token.encode()) if token and len(token) <= _LONGEST_TOKEN else None
         if cookie is None:
             problem = words_of(request)("This token is not known here.")
             return document(request, "sign_in.html", status=403, to=to, problem=problem)
@@ -45,11 +56,15 @@ def add_signing_in(page: APIRouter, signed_in: SignedIn) -> None:
 
     @page.get("/enter/{signature}")
     async def enter(request: Request, signature: str) -> Response:
-        found = signed_in.cookie_from_link(signature)
+        found = entrance.links.visit(signature)
         if found is None:
             raise BadRequest("This link is no longer good.", hint="Ask in the chat for a new one.")
-        cookie, path = found
-        return _with_cookie(request, _path(path), cookie, None)
+        owner, path = found
+        here = await entrance.identity.of(request.headers)
+        if here is not None and here.owner == owner:
+            # They are in already, perhaps with more rights than the link gives.
+            return RedirectResponse(_path(path), 303, {"Cache-Control": "no-store"})
+        return _with_cookie(request, _path(path), entrance.signed_in.cookie_of_visitor(owner), None)
 
     @page.post("/look")
     async def look(request: Request) -> Response:

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from comfy_mcp.callers import principal_of
-from comfy_mcp.proxy.guard import Guard, Rules, protocol_within
+from comfy_mcp.proxy.guard import Guard, Identity, Rules, protocol_within
 from comfy_mcp.store import SqliteStore
 from comfy_mcp.workbench.tokens import Tokens
 
@@ -61,7 +61,7 @@ async def guarded(
     rules: Rules, tokens: Tokens | None = None, app: Starlette | None = None, *, most: int | None = None
 ) -> AsyncGenerator[str]:
     """The address of a guard over ``app``, with /link in the place of signed links; ``most`` connections."""
-    guard = Guard(app or inner(), rules, lambda scope: scope["path"] == "/link", tokens)
+    guard = Guard(app or inner(), rules, lambda scope: scope["path"] == "/link", Identity(rules, tokens))
     config = uvicorn.Config(
         guard,
         log_config=None,
