@@ -31,6 +31,7 @@ bench: $(READY)  ## figures against raw ComfyUI, a bare SDK server and raw HTTP,
 	$(BIN)/python -m benchmarks.llm
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.gateway
+	$(BIN)/python -m benchmarks.page
 
 chaos: $(READY)  ## an hour of kills on two cores: 1000 of the workbench, 200 of the engine, 100 000 jobs; nothing may be lost
 	$(BIN)/python -m tests.chaos.driver --workbench-kills 1000 --engine-kills 200 --jobs 100000 --shards $(SHARDS)

@@ -39,9 +39,9 @@ _SHOWN = ("model", "seed", "steps", "cfg", "sampler", "scheduler", "denoise", "c
 class Budget:
     """What one answer may hold, and how to link to the rest.
 
-    ``form`` links to what a person can change about a job. ``picture_bytes`` is for one picture and ``answer_bytes`` for all, before base64 (0: none); ``side`` is the longer
-    side in pixels. ``blocks``: the originals are linked as blocks of their own too. ``structured``: the answer holds
-    the job as data as well, for those who draw it themselves.
+    ``form`` links to what a person can change about a job. ``picture_bytes`` is for one picture and ``answer_bytes``
+    for all, before base64 (0: none); ``side`` is the longer side in pixels. ``blocks``: the originals are linked as
+    blocks of their own too. ``structured``: the answer holds the job as data as well, for those who draw it themselves.
     """
 
     link: Callable[[Asset], str | None]

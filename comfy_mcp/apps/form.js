@@ -1,147 +1,95 @@
-// The form of one template: fields in groups, what the person changed in them, and errors beside them.
-const form = { template: null, styles: [], fields: new Map() };
+// The form of one template: its markup comes from the server beside an answer, its controls are those of fields.js.
+const FORM = "comfyui-workbench/form";
+const MOST_SIDE = 1536;
+const form = { template: null, title: "", pictures: new Map() };
 
-function makeField(told) {
-  const id = `field-${told.name}`;
-  const made = control(told, id);
-  const name = label(told.label);
-  const reset = iconButton("reset", say("reset", name), () => setField(field, undefined), { hidden: true });
-  const error = element("p", { id: `${id}-error`, class: "error", hidden: true });
-  const field = { told, control: made, reset, error, touched: false };
-  const heading = element("div", { class: "heading" }, element("label", { for: id }, name, mark(told)), reset);
-  const help = element("p", { id: `${id}-help`, class: "help" }, helpFor(told));
-  const check = told.type === "bool";
-  const wide = told.type === "text" || told.type === "image" || told.type === "mask";
-  made.focus.setAttribute("aria-describedby", `${id}-help ${id}-error`);
-  if (told.required) made.focus.setAttribute("aria-required", "true");
-  field.node = element(
-    "div", { class: `field ${check ? "check" : ""} ${wide ? "wide" : ""}`, "data-name": told.name },
-    heading, made.node, help, error,
-  );
-  made.set(told.default);
-  for (const happened of ["input", "change"]) made.node.addEventListener(happened, () => touch(field));
-  return field;
-}
+const formOf = (result) => ((result._meta || {})[FORM] || {})[language];
+const fieldNamed = (name) => fields.named(byId("form"), name);
+const pictureField = () => byId("form").querySelector("[data-type=image]:not([data-kind=locked])");
 
-function mark(told) {
-  return told.required ? element("span", { class: "required", "aria-hidden": "true" }, " *") : null;
-}
-
-function helpFor(told) {
-  const listed = told.type === "seed" || told.type === "text" || told.type === "bool";
-  const standard = listed || blank(told.default) ? "" : say("standard", told.default);
-  return [told.help, standard].filter(Boolean).join(" ");
-}
-
-function touch(field) {
-  const value = field.control.get();
-  field.touched = true;
-  field.reset.hidden = field.told.type === "seed" || value === (field.told.default ?? undefined);
-  showError(field, "");
-}
-
-/** Puts a value into a field; undefined gives it back its default. */
-function setField(field, value) {
-  field.control.set(value === undefined ? field.told.default : value);
-  touch(field);
-  field.touched = value !== undefined;
-  if (value === undefined) field.control.focus.focus();
-}
-
-function showError(field, text) {
-  field.error.textContent = text;
-  field.error.hidden = !text;
-  field.node.classList.toggle("refused", Boolean(text));
-  if (text) field.control.focus.setAttribute("aria-invalid", "true");
-  else field.control.focus.removeAttribute("aria-invalid");
-}
-
-/** The style as one more parameter: the server takes it among the values. */
-function styleParameter() {
-  const titles = Object.fromEntries(form.styles.map((style) => [style.id, style.title]));
-  return {
-    name: "style", type: "enum", label: "Style", help: say("styleHelp"), group: "", advanced: false, required: false,
-    default: null, choices: form.styles.map((style) => style.id), titles, blank: say("none"),
-  };
-}
-
-function showForm(view) {
-  form.template = view.template;
-  form.styles = view.styles || [];
-  form.fields = new Map();
-  const parameters = [...view.template.parameters];
-  if (view.template.style && form.styles.length) {
-    const place = parameters.findIndex((told) => told.group || told.advanced);
-    parameters.splice(place < 0 ? parameters.length : place, 0, styleParameter());
-  }
-  for (const told of parameters) form.fields.set(told.name, makeField(told));
-  const shown = parameters.filter((told) => !told.advanced);
-  const folded = parameters.filter((told) => told.advanced);
+/** The markup is made by our own server of escaped texts; parsed this way, no script in it would run all the same. */
+function showForm(template, told) {
+  form.template = template;
+  form.title = told.title;
+  form.pictures = new Map();
+  const parsed = new DOMParser().parseFromString(told.fields, "text/html");
   byId("form").replaceChildren(
-    ...grouped(shown),
-    folded.length ? element("details", { class: "advanced" }, element("summary", {}, say("advanced")), grid(folded)) : "",
-    element("div", { class: "line" }, button(say("generate"), generate, { id: "generate", class: null })),
+    ...parsed.body.children,
+    element("div", { class: "line" }, button(say("generate"), generate, { id: "generate", class: "primary" })),
   );
   byId("editor").hidden = false;
-  fill(view.values || {});
-}
-
-function grouped(parameters) {
-  const groups = new Map();
-  for (const told of parameters) groups.set(told.group || "", [...(groups.get(told.group || "") || []), told]);
-  return [...groups].map(([name, members]) => element(
-    "fieldset", {}, element("legend", { class: name ? "" : "unseen" }, name ? label(name) : say("general")), grid(members),
-  ));
-}
-
-function grid(parameters) {
-  return element("div", { class: "grid" }, ...parameters.map((told) => form.fields.get(told.name).node));
 }
 
 function fill(values) {
   for (const [name, value] of Object.entries(values)) {
-    const field = form.fields.get(name);
-    if (field && value !== undefined) setField(field, value);
+    const field = fieldNamed(name);
+    if (field && !blank(value)) fields.tell(field, name === "seed" && value === -1 ? "" : String(value));
   }
+}
+
+function suggestSeed(seed) {
+  const field = fieldNamed("seed");
+  if (field && !blank(seed)) fields.suggest(field, String(seed));
 }
 
 /** What the person set; the rest is left to the template and the style. Gives null when a field holds no number. */
 function chosen() {
   const values = {};
-  for (const field of form.fields.values()) {
-    const value = field.control.get();
+  for (const [name, text] of fields.posted(byId("form"))) {
+    const field = fieldNamed(name);
+    const value = typed(field, text);
     if (Number.isNaN(value)) {
-      refuse(field, say("notNumber"));
+      refuse(name, byId("form").querySelector(".fields").dataset.notNumber);
       return null;
     }
-    if (field.told.type === "seed") values[field.told.name] = value === undefined ? -1 : value;
-    else if (field.touched && value !== undefined) values[field.told.name] = value;
-    else if (field.touched && field.told.type === "text") values[field.told.name] = "";
+    if (value !== undefined) values[name] = value;
   }
   return values;
 }
 
-function refuse(field, text) {
-  showError(field, text);
-  const fold = field.node.closest("details.advanced");
-  if (fold) fold.open = true;
+function typed(field, text) {
+  const { type } = field.dataset;
+  if (field.querySelector(":invalid[type=number]") && !text) return NaN;
+  if (type === "text") return text;
+  if (text === "") return undefined;
+  if (type === "bool") return text === "true";
+  if (!["int", "float", "seed"].includes(type)) return text;
+  const value = Number(text);
+  // JavaScript would round it; the server takes the text.
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? text : value;
+}
+
+/** The values as a tool takes them: with the bytes of pictures that were chosen here. */
+function sendable(values) {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, form.pictures.get(value) ?? value]));
+}
+
+function refuse(name, text) {
   byId("editor").open = true;
-  field.control.focus.focus();
+  fields.showErrors({ [name]: text }, byId("form"));
 }
 
 /** Shows an error at the field that it names; false when it names none. */
 function refuseNamed(text, parameter) {
   const said = text.replace(/^Error:\s*/, "");
   const name = parameter || (/^[\w-]+/.exec(said) || [""])[0];
-  const field = form.fields.get(name);
-  if (field) refuse(field, said);
+  const field = fieldNamed(name);
+  if (field) refuse(name, said);
   return Boolean(field);
 }
 
 function clearErrors() {
-  for (const field of form.fields.values()) showError(field, "");
+  fields.clearErrors(byId("form"));
 }
 
-function pictureField() {
-  return [...form.fields.values()].find((field) => field.told.type === "image");
-}
+/** Nothing can be uploaded from here: a picture travels inside the call, made small enough for it. */
+fields.upload = async (file, type) => {
+  const bitmap = await createImageBitmap(file);
+  const share = Math.min(1, MOST_SIDE / Math.max(bitmap.width, bitmap.height));
+  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * share)));
+  const canvas = element("canvas", { width, height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, width, height);
+  const url = canvas.toDataURL(type === "mask" ? "image/png" : "image/webp", 0.9);
+  form.pictures.set(file.name, url.slice(url.indexOf(",") + 1));
+  return { id: file.name, url };
+};

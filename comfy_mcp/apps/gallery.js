@@ -38,7 +38,7 @@ const nameOf = (item) => [seedOf(item), sizeOf(item)].filter(Boolean).join(", ")
 function image(item, attributes = {}) {
   const ratio = item.width ? `aspect-ratio: ${item.width} / ${item.height}` : null;
   if (item.src) return element("img", { src: item.src, alt: nameOf(item), style: ratio, ...attributes });
-  return element("span", { class: "empty", style: ratio }, say(item.missing ? "notShown" : "loading"));
+  return element("span", { class: "missing", style: ratio }, say(item.missing ? "notShown" : "loading"));
 }
 
 function drawGallery() {

@@ -4,13 +4,13 @@ const OWN_TOOLS = ["open_form", "run_template"];
 const OTHER_TOOLS = ["get_result", "sweep"];
 
 function describe(title, about) {
-  tell("title", label(title || ""));
+  tell("title", title || "");
   tell("about", about);
 }
 
-function openForm(view) {
-  showForm(view);
-  describe(view.template.title || view.template.id, view.template.description);
+function openForm(template, told) {
+  showForm(template, told);
+  describe(told.title, told.description);
   byId("editor-title").textContent = say("values");
   byId("editor").open = true;
   if (!host.capabilities.serverTools) tell("note", say("noTools"));
@@ -19,14 +19,29 @@ function openForm(view) {
 /** Asks the server for the form of a template; a page that shows a picture has none until somebody wants it. */
 async function loadForm(template, values) {
   const result = await callTool("open_form", { template, values });
-  const view = result.structuredContent;
-  if (result.isError || !view || view.view !== "form") throw new Error(textOf(result));
-  openForm(view);
+  if (result.isError) throw new Error(textOf(result));
+  if (!formOf(result)) throw new Error(say("noForm"));
+  openForm(result.structuredContent.template.id, formOf(result));
+}
+
+/** Some chats hand over the data of an answer and leave out what lies beside it: the page asks once itself. */
+async function takeForm(result) {
+  const { template, values } = result.structuredContent;
+  if (formOf(result)) {
+    openForm(template.id, formOf(result));
+    return;
+  }
+  describe(template.title, template.description);
+  try {
+    await loadForm(template.id, values);
+  } catch {
+    tell("note", say("noForm"));
+  }
 }
 
 async function withForm(template, then) {
   try {
-    if (!form.template || (template && form.template.id !== template)) await loadForm(template, {});
+    if (!form.template || (template && form.template !== template)) await loadForm(template, {});
     byId("editor").open = true;
     then();
   } catch (failure) {
@@ -50,11 +65,12 @@ function useAsInput(item) {
   withForm(template, () => {
     const field = pictureField();
     if (!field) {
-      fail(say("noPictureField", form.template.title));
+      fail(say("noPictureField", form.title));
       return;
     }
-    setField(field, item.id);
-    field.control.focus.focus();
+    fields.tell(field, item.id);
+    fields.showPicture(field, item.src || "");
+    field.querySelector("[data-chooses]").focus();
     speakOut(say("asInput", nameOf(item)));
   });
 }
@@ -93,7 +109,7 @@ async function takeResult(result) {
   const view = result.structuredContent || {};
   if (view.view === "form") {
     end();
-    openForm(view);
+    await takeForm(result);
     return;
   }
   if (view.job) {
@@ -114,6 +130,14 @@ async function takeResult(result) {
   }
 }
 
+/** What a chat calls its colours, and what they are called here. */
+const THEIRS = {
+  "--color-background-primary": ["--surface", "--raised"], "--color-background-secondary": ["--sunken"],
+  "--color-text-primary": ["--text"], "--color-text-secondary": ["--faint"], "--color-border-primary": ["--line"],
+  "--color-text-danger": ["--bad"], "--color-background-danger": ["--bad-soft"], "--border-radius-md": ["--radius"],
+  "--font-sans": ["--font"],
+};
+
 function takeContext(context) {
   host.context = { ...host.context, ...context };
   const { theme, styles, locale, safeAreaInsets } = host.context;
@@ -121,7 +145,7 @@ function takeContext(context) {
   const root = document.documentElement;
   root.dataset.theme = dark ? "dark" : "light";
   for (const [name, value] of Object.entries((styles && styles.variables) || {})) {
-    if (name.startsWith("--") && value) root.style.setProperty(name, value);
+    for (const ours of (value && THEIRS[name]) || []) root.style.setProperty(ours, value);
   }
   for (const [side, pixels] of Object.entries(safeAreaInsets || {})) root.style.setProperty(`--inset-${side}`, `${pixels}px`);
   speak(locale);

@@ -16,7 +16,7 @@ async function generate() {
   begin(say("starting"));
   try {
     // Not waiting for the job here is what lets the page show how far it is.
-    let result = await callTool("run_template", { template: form.template.id, values, wait: 0 });
+    let result = await callTool("run_template", { template: form.template, values: sendable(values), wait: 0 });
     result = await finished(result);
     const job = result && showResult(result);
     if (job) tellModel(job, values);
@@ -117,8 +117,7 @@ function showResult(result) {
     return null;
   }
   const fresh = addPictures(job, picturesOf(result));
-  const seed = form.fields.get("seed");
-  if (seed && !blank(job.values.seed) && form.template.id === job.template) seed.control.suggest(job.values.seed);
+  if (form.template && form.template === job.template) suggestSeed(job.values.seed);
   speakOut(say("done", fresh));
   return job;
 }

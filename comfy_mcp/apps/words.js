@@ -1,23 +1,9 @@
-// What the page says, in English and Chinese. A label that a template's author wrote is only known here when it is
-// one of the shipped templates'.
+// What the page says around its form, in English and Chinese; the form comes with its own words.
 const WORDS = {
   en: {
     waiting: "Waiting for the picture…",
     values: "Values",
     change: "Change the values",
-    advanced: "Advanced",
-    general: "Picture",
-    style: "Style",
-    styleHelp: "A preset around your prompt.",
-    none: "None",
-    standard: "Default: {0}",
-    random: "random",
-    reset: "Reset {0}",
-    slider: "{0}, slider",
-    dice: "Draw a new seed",
-    lock: "Keep this seed",
-    pictureId: "Job id or picture id",
-    search: "Type to search {0} choices",
     generate: "Generate",
     starting: "Starting…",
     queued: "Waiting in the queue…",
@@ -26,7 +12,6 @@ const WORDS = {
     stop: "Stop",
     done: "Done: {0} new.",
     cancelled: "Cancelled.",
-    notNumber: "This is not a number.",
     pictures: "Pictures",
     seed: "seed {0}",
     job: "job {0}",
@@ -34,6 +19,7 @@ const WORDS = {
     notShown: "Not shown here",
     noResources: "This chat does not let the page fetch more: it shows what came with the answer.",
     noFollow: "This chat does not let the page follow the job: the picture appears when it is finished.",
+    noForm: "This chat leaves the form out. Say in the chat what to make: the picture appears here.",
     noTools: "This chat does not let the page call tools.",
     enlarge: "Enlarge picture {0}",
     useInput: "Use as input",
@@ -55,19 +41,6 @@ const WORDS = {
     waiting: "正在等待图片…",
     values: "参数",
     change: "修改参数",
-    advanced: "高级",
-    general: "画面",
-    style: "风格",
-    styleHelp: "套在提示词外面的预设。",
-    none: "无",
-    standard: "默认：{0}",
-    random: "随机",
-    reset: "还原{0}",
-    slider: "{0}，滑块",
-    dice: "换一个种子",
-    lock: "固定这个种子",
-    pictureId: "任务编号或图片编号",
-    search: "输入文字，在 {0} 个选项中搜索",
     generate: "生成",
     starting: "正在开始…",
     queued: "正在排队…",
@@ -76,7 +49,6 @@ const WORDS = {
     stop: "停止",
     done: "完成：新增 {0} 张。",
     cancelled: "已取消。",
-    notNumber: "这不是数字。",
     pictures: "图片",
     seed: "种子 {0}",
     job: "任务 {0}",
@@ -84,6 +56,7 @@ const WORDS = {
     notShown: "此处无法显示",
     noResources: "此聊天不允许页面再取图片：只显示随回答送来的内容。",
     noFollow: "此聊天不允许页面跟踪任务：完成后图片会出现。",
+    noForm: "此聊天没有送来表单。请直接在聊天中说要画什么：图片会显示在这里。",
     noTools: "此聊天不允许页面调用工具。",
     enlarge: "放大图片 {0}",
     useInput: "用作输入",
@@ -103,13 +76,6 @@ const WORDS = {
   },
 };
 
-const LABELS = {
-  Prompt: "提示词", "Negative prompt": "反向提示词", Width: "宽度", Height: "高度", Size: "尺寸", Seed: "种子",
-  Steps: "步数", CFG: "引导强度 (CFG)", Sampler: "采样器", Scheduler: "调度器", Denoise: "重绘强度", Batch: "张数",
-  Checkpoint: "大模型", Model: "模型", Sampling: "采样", Image: "图片", Picture: "图片", Mask: "遮罩",
-  Megapixels: "百万像素", Scale: "放大倍数", "Text to image": "文生图", "Image to image": "图生图", Inpaint: "局部重绘",
-  Upscale: "放大",
-};
 
 let language = "en";
 
@@ -120,8 +86,4 @@ function speak(locale) {
 
 function say(key, ...values) {
   return WORDS[language][key].replace(/\{(\d)\}/g, (_, place) => String(values[place]));
-}
-
-function label(text) {
-  return (language === "zh" && LABELS[text]) || text;
 }

@@ -29,7 +29,7 @@ async def _examine(settings: Settings) -> bool:
     healthy = True
     async for finding in examine(settings):
         style = _STYLE[finding.verdict]
-        told = cell(f" {finding.what}: {finding.told}")
+        told = cell(f" {finding.what}: {finding}")
         console.print(cell(f"{finding.verdict:4}", style) + told)
         healthy = healthy and finding.verdict is not Verdict.BAD
     return healthy

@@ -30,7 +30,7 @@ async def _serve(settings: Settings) -> None:
         # What is loaded now stays: searching it for garbage again and again stops every call for a tenth of a second.
         gc.freeze()
         click.echo(f"page: {address}")
-        click.echo(f"chats: {address}/mcp   programs: {address}/api/v1   description: {address}/openapi.json")
+        click.echo(f"chats: {address}/mcp   programs: {address}/api/v1   described at {address}/settings/api")
         click.echo(f"OpenAI: {address}/v1   A1111: {address}")
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:

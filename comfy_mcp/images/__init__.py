@@ -11,6 +11,8 @@ from comfy_mcp.images.masks import mask_in
 from comfy_mcp.images.reading import Inspection, inspect, measure, verify
 from comfy_mcp.images.sheets import contact_sheet, side_of_cell
 from comfy_mcp.images.sniffing import Kind, Media, sniff
+from comfy_mcp.images.stripping import can_strip, stripped
+from comfy_mcp.images.thumbnails import thumbnail
 from comfy_mcp.images.uploading import Accepted, accept_upload
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Limits",
     "Media",
     "accept_upload",
+    "can_strip",
     "contact_sheet",
     "convert",
     "fit",
@@ -31,5 +34,7 @@ __all__ = [
     "measure",
     "side_of_cell",
     "sniff",
+    "stripped",
+    "thumbnail",
     "verify",
 ]

@@ -1,10 +1,12 @@
-"""The settings: what can be set (`settings`), their tables (`tables`), and changes while it runs (`reloading`)."""
+"""The settings: what can be set (`settings`), their tables (`tables`), changes of their file (`writing`), and changes
+while the workbench runs (`reloading`)."""
 
-from comfy_mcp.settings.reloading import reloaded
+from comfy_mcp.settings.reloading import RELOADED, reloaded, said_alike
 from comfy_mcp.settings.settings import Settings, is_loopback, load_settings, settings_file
 from comfy_mcp.settings.tables import BackendSettings, FrontEndSettings, LLMServerSettings
 
 __all__ = [
+    "RELOADED",
     "BackendSettings",
     "FrontEndSettings",
     "LLMServerSettings",
@@ -12,5 +14,6 @@ __all__ = [
     "is_loopback",
     "load_settings",
     "reloaded",
+    "said_alike",
     "settings_file",
 ]

@@ -152,6 +152,14 @@ class Settings(BaseSettings):
         description="Name of a picture when it is downloaded: {template} {seed} {date} {job} {index} {width} {height}.",
     )
 
+    retention: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Pictures are deleted when they are older than so many days, but for those that somebody marked "
+        "and those that a waiting job needs. 0 keeps them for ever.",
+    )
+
     client: str | None = Field(
         None, description="What chats are taken for, such as `librechat` or `jan`. Default: what they say they are."
     )

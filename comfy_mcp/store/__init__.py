@@ -17,19 +17,30 @@ from comfy_mcp.store.interface import (
     Record,
     Start,
 )
+from comfy_mcp.store.lineup import Lineup, Spot, Standing
+from comfy_mcp.store.picture_values import Dropped, Facets, Found, Pictures, Sought, Usage
 from comfy_mcp.store.sqlite import SqliteStore
 
 __all__ = [
     "Choose",
+    "Dropped",
+    "Facets",
+    "Found",
     "Idempotency",
     "JobStore",
     "Line",
+    "Lineup",
     "Mode",
     "NewJob",
     "Outcome",
+    "Pictures",
     "Queue",
     "QueueLimits",
     "Record",
+    "Sought",
+    "Spot",
     "SqliteStore",
+    "Standing",
     "Start",
+    "Usage",
 ]

@@ -18,10 +18,11 @@ import anyio
 from anyio import to_thread
 
 from comfy_mcp.errors import DatabaseUnavailable
+from comfy_mcp.store.searching import searchable
 
 __all__ = ["Database"]
 
-_VERSION = 4
+_VERSION = 5
 _BUSY_SECONDS = 10.0
 
 T = TypeVar("T")
@@ -112,6 +113,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
+    connection.create_function("searchable", 1, searchable, deterministic=True)
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: an id that was given out survives a power cut, not only a crash of the process.
     connection.execute("PRAGMA synchronous = FULL")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from comfy_mcp.errors import ErrorRecord
 from comfy_mcp.jobs import Asset, BoundWorkflow, Job, JobState, Output, Progress
+from comfy_mcp.store.picture_values import Pictures
 from llm_bridge.forecast import Waiting
 from llm_bridge.scheduling import Batch, Lane
+
+if TYPE_CHECKING:
+    from comfy_mcp.store.lineup import Lineup
 
 __all__ = [
     "Choose",
@@ -142,6 +146,16 @@ class Line:
 class JobStore(Protocol):
     """Jobs and the records of assets. Every method commits before it returns; all raise DatabaseUnavailable."""
 
+    @property
+    def pictures(self) -> Pictures:
+        """The same assets, as a person looks for them."""
+        ...
+
+    @property
+    def lineup(self) -> Lineup:
+        """The line of those who wait."""
+        ...
+
     async def enqueue(self, new: NewJob, idempotency: Idempotency | None = None) -> Job:
         """Put a job on disk as queued and return it, or the job an earlier call with the same key made.
 
@@ -185,7 +199,7 @@ class JobStore(Protocol):
         ...
 
     async def line(self, limit: int) -> Line:
-        """The first ``limit`` waiting jobs and what runs, to foretell who starts when."""
+        """Of each lane its first waiting jobs, about ``limit`` in all, and what runs, to foretell who starts when."""
         ...
 
     async def ahead(self, job: str) -> int:

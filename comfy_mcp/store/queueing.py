@@ -204,9 +204,9 @@ def line(db: sqlite3.Connection, limit: int, now: float) -> Line:
         "lane ON lane.id = job.lane LEFT JOIN duration"
         " ON duration.template = lane.template AND duration.model = lane.model"
     )
-    waiting = db.execute("SELECT id, lane, seq FROM job WHERE state = 'queued' ORDER BY seq LIMIT ?", (limit,))
     running = db.execute(f"SELECT backend, run_from, seconds FROM job JOIN {measured} WHERE job.state = 'running'")
     now_waiting = queue(db, now)
+    waiting = _first_in_line(db, now_waiting.lanes, limit)
     lanes = json.dumps([lane.id for lane in now_waiting.lanes])
     seconds = db.execute(
         "SELECT id, seconds FROM lane JOIN duration USING (template, model)"
@@ -219,6 +219,16 @@ def line(db: sqlite3.Connection, limit: int, now: float) -> Line:
         [(row["backend"], _left(row, now)) for row in running],
         {row["id"]: row["seconds"] for row in seconds},
     )
+
+
+def _first_in_line(db: sqlite3.Connection, lanes: Sequence[Lane], limit: int) -> Sequence[sqlite3.Row]:
+    """As many of each lane: somebody with one job may come before most of the jobs of one who has many."""
+    foremost = sorted(lanes, key=lambda lane: (-lane.priority, lane.oldest))[:limit]
+    query = "SELECT id, lane, seq FROM job WHERE state = 'queued' AND lane = ? ORDER BY seq LIMIT ?"
+    found = list[sqlite3.Row]()
+    for number, lane in enumerate(foremost):
+        found += db.execute(query, (lane.id, -(-(limit - len(found)) // (len(foremost) - number))))
+    return sorted(found, key=lambda row: row["seq"])
 
 
 def _left(row: sqlite3.Row, now: float) -> float | None:

@@ -28,6 +28,8 @@ from comfy_mcp.store.interface import (
     Record,
     Start,
 )
+from comfy_mcp.store.pictures import SqlitePictures, remember
+from comfy_mcp.store.sqlite_lineup import SqliteLineup
 
 __all__ = ["SqliteStore"]
 
@@ -42,6 +44,8 @@ class SqliteStore:
     def __init__(self, database: Database, limits: QueueLimits, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self.lineup = SqliteLineup(database, _read_row)
+        self.pictures = SqlitePictures(database)
         self.limits = limits
         self.most_waiting: Callable[[str], Awaitable[int | None]] = _as_any_other
 
@@ -356,3 +360,4 @@ def _insert_asset(db: sqlite3.Connection, owner: str, asset: Asset, job: int | N
         "INSERT INTO asset (id, owner, job, position, record) VALUES (?, ?, ?, ?, ?)",
         (asset.id, owner, job, position, rows.dump(asset)),
     )
+    remember(db, asset.id)

@@ -7,6 +7,7 @@ from typing import Any
 
 import mcp_types as types
 
+from comfy_mcp.apps import form_for_page
 from comfy_mcp.content import text_result
 from comfy_mcp.errors import InvalidParameter, nearest
 from comfy_mcp.texts import CHAT
@@ -14,6 +15,7 @@ from comfy_mcp.tools.arguments import TEMPLATE, object_of, schema, text_of
 from comfy_mcp.tools.registry import Caller, Tool
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.chat_values import CHAT_LISTED
+from comfy_mcp.workbench.settling import fixed_in
 
 __all__ = ["CATALOGUE_TOOLS"]
 
@@ -115,11 +117,20 @@ async def _open_form(workbench: Workbench, caller: Caller, arguments: Mapping[st
         raise InvalidParameter("template", "There is no form for a chat.", hint="run_template asks a model.")
     template = workbench.catalogue.get(name)
     values = object_of(arguments, "values")
-    told = await workbench.describe(template.id)
-    styles = [{"id": name, "title": style.title} for name, style in workbench.catalogue.styles.items()]
-    shown = {"view": "form", "template": told, "styles": styles, "values": values}
+    described = await workbench.describe(template.id)
+    named = {"id": template.id, "title": template.title, "description": template.description}
+    locked = fixed_in(workbench.settings.locked, template.id)
     text = f"The person sees a form for {template.id} now. What they make with it comes back by itself."
-    return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=shown)
+    return types.CallToolResult(
+        content=[types.TextContent(text=text)],
+        structured_content={"view": "form", "template": named, "values": values},
+        _meta=form_for_page(described, styles=_styles(workbench), values=values, locked=locked),
+    )
+
+
+def _styles(workbench: Workbench) -> list[dict[str, Any]]:
+    found = workbench.catalogue.styles.items()
+    return [{"id": name, "title": style.title, "description": style.description} for name, style in found]
 
 
 CATALOGUE_TOOLS = (

@@ -31,6 +31,8 @@ def environment(language: str, package: str | None = None) -> Environment:
     words = words_in(language)
     made.add_extension("jinja2.ext.i18n")
     made.install_gettext_callables(words, words.plural, newstyle=True)  # type: ignore[attr-defined]
+    # For texts that others wrote, such as labels: what `_` gives counts as markup.
+    made.filters["said"] = words
     # Its type names only what Jinja itself puts there.
     cast("dict[str, Any]", made.globals)["language"] = words.language
     return made

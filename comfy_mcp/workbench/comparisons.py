@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -33,6 +33,7 @@ from comfy_mcp.errors import (
 from comfy_mcp.tasks import background, to_the_end
 from comfy_mcp.workbench.comparison_values import ComparisonValues
 from comfy_mcp.workbench.plans import Plan, Plans, PlanState
+from comfy_mcp.workbench.underway import Place, Underway, Writing
 from llm_bridge.chat import ChatRequest, Event, Reply
 from llm_bridge.compare import (
     Ballot,
@@ -69,8 +70,6 @@ _MOST_NOTES = 50
 _MOST_DRIVEN = 2
 """So that comparisons leave room in the queue; those that were started later wait for these."""
 
-Place = tuple[str, str, int, str]
-
 AT_ONCE = 400
 """Jobs of one comparison that wait at a time."""
 
@@ -81,7 +80,14 @@ class _Drive:
 
     plan: Plan
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    underway: Underway = field(default_factory=Underway)
     changed: bool = False
+
+    def see(self, cell: Cell, change: Event | CellResult) -> None:
+        self.underway.see(cell, change)
+        if isinstance(change, CellResult):
+            self.plan = replace(self.plan, done=self.underway.done, failed=self.underway.failed)
+            self.changed = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,11 @@ class Comparisons:
             if current != before:
                 yield current
 
+    def writing(self, plan: str) -> Mapping[Place, Writing]:
+        """What is being answered now, as far as this process drives it; another one tells only what has ended."""
+        drive = self._driven.get(plan)
+        return dict(drive.underway.writing) if drive is not None else {}
+
     async def cancel(self, plan: str, owner: str) -> Plan:
         """End it: what is answered stays, what waits or runs is stopped. One that has ended stays. Raises NotFound."""
         found = await self.get(plan, owner)
@@ -226,6 +237,15 @@ class Comparisons:
             await to_the_end(to_thread.run_sync(self._plans.cancel, plan))
             self._woken.set()
         return await self.get(plan, owner)
+
+    async def delete(self, plan: str, owner: str) -> None:
+        """Forget one that has ended, with its answers and votes. Raises NotFound, StorageUnavailable, and Conflict
+        while it is still at work."""
+        found = await self.get(plan, owner)
+        if not found.state.ended or plan in self._driven:
+            raise Conflict("This comparison is still at work.", hint="Cancel it, then try again in a moment.")
+        await to_the_end(to_thread.run_sync(self._plans.delete, plan))
+        self._ended.discard(plan)
 
     async def ballots(self, plan: Plan, voter: str) -> Sequence[Ballot]:
         """What this voter is asked. Raises InvalidParameter for a voter without a name."""
@@ -258,7 +278,9 @@ class Comparisons:
 
     async def _look(self, tasks: TaskGroup) -> None:
         """Begin what nobody drives, the oldest first, and stop what was cancelled."""
-        plans = await to_thread.run_sync(lambda: list(self._plans.all(self._ended)))
+        # One that was deleted may come again, under the same key.
+        self._ended &= await to_thread.run_sync(self._plans.names)
+        plans = await to_thread.run_sync(self._plans.all, self._ended)
         for plan in reversed(plans):
             drive = self._driven.get(plan.id)
             if drive is not None and plan.state is PlanState.CANCELLED:
@@ -297,7 +319,7 @@ class Comparisons:
                 comparison = (await folder.read()).comparison
                 making = Making(comparison, folder, plan.id, plan.owner, plan.checks, plan.judge, plan.fresh)
                 judging = partial(self._move, drive, state=PlanState.JUDGING)
-                results = await self.made(making, _Count(drive).see, judging)
+                results = await self.made(making, drive.see, judging)
             return {"state": PlanState.DONE, "notes": tuple(results.notes[:_MOST_NOTES])}
         except (BridgeError, WorkbenchError) as failure:
             return {"state": PlanState.FAILED, "told": str(failure)}
@@ -339,31 +361,16 @@ class Comparisons:
             await anyio.sleep(_KEEP_SECONDS)
             if drive.changed:
                 drive.changed = False
+                over = drive.underway.over
                 try:
                     await self._move(drive)
+                    drive.underway.forget(over)
                 except StorageUnavailable as failure:
                     log.warning("How far comparison %s is cannot be kept: %s", drive.plan.id, failure)
 
     async def _move(self, drive: _Drive, **changes: Any) -> None:
         drive.plan = replace(drive.plan, **changes)
         await to_the_end(to_thread.run_sync(self._plans.keep, drive.plan))
-
-
-class _Count:
-    """How many cells of a comparison have ended, and how many have no answer."""
-
-    def __init__(self, drive: _Drive) -> None:
-        self._drive = drive
-        self._ended = set[Place]()
-        self._lost = set[Place]()
-
-    def see(self, cell: Cell, change: Event | CellResult) -> None:
-        if isinstance(change, CellResult):
-            self._ended.add(cell.place)
-            if change.failure is not None:
-                self._lost.add(cell.place)
-            self._drive.plan = replace(self._drive.plan, done=len(self._ended), failed=len(self._lost))
-            self._drive.changed = True
 
 
 def _id_of(owner: str, key: str) -> str:

@@ -44,6 +44,9 @@ class Told:
                 self._text = ""
             self._tell(Text(progress.text[len(self._text) :]))
             self._text = progress.text
+        elif progress.node == "reasoning":
+            # What it thinks comes with the reply; until then only that it does.
+            self._tell(Reasoning(""))
 
     def _tell(self, event: Event) -> None:
         if event != self._last:

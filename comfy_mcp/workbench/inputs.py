@@ -34,6 +34,14 @@ class Inputs:
             self._storing -= 1
         return asset
 
+    async def erase(self, asset: Asset) -> bool:
+        """Remove the bytes that no record names; False when something is being stored, which may be the same. Raises
+        StorageUnavailable."""
+        async with self._releasing:
+            if not self._storing:
+                await self._assets.delete(asset)
+            return not self._storing
+
     async def release(self, asset: Asset) -> None:
         """Forget a picture that no job has. Raises StorageUnavailable."""
         async with self._releasing:

@@ -7,6 +7,7 @@ add. `llm_bridge.compare.Folder` owns the others.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -84,21 +85,25 @@ class Plans:
         stopped = not found.state.ended and (folder / _CANCELLED).exists()
         return replace(found, state=PlanState.CANCELLED) if stopped else found
 
+    def names(self) -> set[str]:
+        """The ids that there are folders of."""
+        try:
+            return {path.name for path in self._root.iterdir()}
+        except FileNotFoundError:
+            return set()
+
     def all(self, but: Collection[str] = ()) -> Sequence[Plan]:
         """The newest first, without those of the ids ``but``, which are not even read."""
-        try:
-            names = [path.name for path in self._root.iterdir() if path.name not in but]
-        except FileNotFoundError:
-            return []
+        names = self.names() - set(but)
         plans = [plan for name in names if (plan := self.read(name)) is not None]
         return sorted(plans, key=lambda plan: plan.created, reverse=True)
 
     def keep(self, plan: Plan) -> None:
-        """Whole or not at all, in the place of an earlier one. Raises StorageUnavailable."""
+        """Whole or not at all, in the place of an earlier one, in a folder that is there: one that was deleted does
+        not come back. Raises StorageUnavailable."""
         target = self.folder(plan.id) / _STATE
         draft = target.with_name(f"{_STATE}.{uuid4().hex}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             with draft.open("wb") as file:
                 file.write(pydantic_core.to_json(plan))
                 file.flush()
@@ -118,3 +123,16 @@ class Plans:
             raise StorageUnavailable(
                 f"The cancel cannot be kept: {failure.strerror}.", hint="Make room, then ask again."
             ) from None
+
+    def delete(self, plan: str) -> None:
+        """Its folder is gone from here in one step, then from the disk. Raises StorageUnavailable."""
+        folder = self.folder(plan)
+        # No id has a dot: nobody reads it any more, even if it stays because this process dies.
+        gone = folder.with_name(f"{plan}.gone")
+        try:
+            folder.replace(gone)
+        except OSError as failure:
+            raise StorageUnavailable(
+                f"The comparison cannot be deleted: {failure.strerror}.", hint="Look at the disk, then try again."
+            ) from None
+        shutil.rmtree(gone, ignore_errors=True)

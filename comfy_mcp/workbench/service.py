@@ -7,7 +7,7 @@ the process, however that ends).
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -15,16 +15,19 @@ import anyio
 from filelock import FileLock, Timeout
 
 from comfy_mcp.backends import Backend, BackendConfig, ComfyUIBackend, LLMBackend
+from comfy_mcp.dispatch import Limits
 from comfy_mcp.errors import SettingsError
 from comfy_mcp.settings import Settings, reloaded, settings_file
 
-__all__ = ["backends_of", "elected", "opener", "watch_settings"]
+__all__ = ["backends_of", "elected", "opener", "run_limits", "watch_settings"]
 
 log = logging.getLogger(__name__)
 
 _ELECTION_SECONDS = 1.0
 _RELOAD_SECONDS = 1.0
 _SETTLE_SECONDS = 0.2
+_TAKEOVERS = 5
+"""The one job that runs is there whenever the workbench ends, mostly without being the cause."""
 
 
 def backends_of(settings: Settings) -> list[BackendConfig]:
@@ -72,6 +75,18 @@ def opener(settings: Settings) -> Callable[[BackendConfig], AbstractAsyncContext
     return opened
 
 
+def run_limits(settings: Settings) -> Limits:
+    """What bounds the work of the dispatcher."""
+    return Limits(
+        settings.job_timeout,
+        settings.max_attempts,
+        takeovers=_TAKEOVERS * settings.max_attempts,
+        guests=settings.max_queue,
+        guests_per_owner=settings.max_queue_per_owner,
+        patience=settings.backend_gone,
+    )
+
+
 @asynccontextmanager
 async def elected(data: Path) -> AsyncGenerator[None]:
     """Wait to be the one dispatcher of this data folder, and be it until the end of the block."""
@@ -89,7 +104,7 @@ async def elected(data: Path) -> AsyncGenerator[None]:
 
 
 async def watch_settings(
-    before: Settings, current: Callable[[], Settings], apply: Callable[[Settings], object]
+    before: Settings, current: Callable[[], Settings], apply: Callable[[Settings], Awaitable[object]]
 ) -> None:
     """Look at the settings file once a second, and hand over the settings when it changed them.
 
@@ -113,7 +128,7 @@ async def watch_settings(
             log.error("The settings file changed and cannot be used; the settings stay as they were. %s", failure)
             continue
         if settings != current():
-            apply(settings)
+            await apply(settings)
 
 
 async def _stamp(path: anyio.Path) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from comfy_mcp.store import JobStore
 from comfy_mcp.workbench.presets import OWN, presets_of
 from comfy_mcp.workflows import Around, Template
 
-__all__ = ["EVERY", "Laid", "Settled", "Takes", "settled"]
+__all__ = ["EVERY", "Laid", "Settled", "Takes", "fixed_in", "settled"]
 
 EVERY = "*"
 """In the setting ``locked``: every template."""
@@ -101,6 +101,12 @@ async def settled(
     layers.append((_set(request.standing, request.free), "your settings"))
     layers += [(_set(locked.get(table, {}), frozenset()), _ADMINISTRATOR) for table in (EVERY, template.id)]
     return Settled(template, _set(request.values, frozenset(), keep_empty=True), request.style, layers)
+
+
+def fixed_in(locked: Mapping[str, Mapping[str, Any]], template: str) -> dict[str, Any]:
+    """What the administrator has fixed for every call of a template, for forms that show it."""
+    both = {**_set(locked.get(EVERY, {}), frozenset()), **_set(locked.get(template, {}), frozenset())}
+    return {name: value for name, value in both.items() if name not in OWN}
 
 
 def _set(layer: Mapping[str, Any], free: frozenset[str], *, keep_empty: bool = False) -> dict[str, Any]:

@@ -75,6 +75,16 @@ class Streams:
         self._dispatcher = dispatcher
         self._elected.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many of them wait for their turn, as far as this process hands out the cards."""
+        return len(self._dispatcher.guests.waiting) if self._dispatcher else 0
+
+    @property
+    def answering(self) -> int:
+        """How many of them are being answered here."""
+        return len(self._dispatcher.guests.running) if self._dispatcher else 0
+
     @asynccontextmanager
     async def open(
         self,

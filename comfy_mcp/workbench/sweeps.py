@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from uuid import uuid4
 import anyio
 
 from comfy_mcp import images
-from comfy_mcp.errors import InvalidParameter, WorkbenchError
+from comfy_mcp.errors import InvalidParameter, NotFound, WorkbenchError
 from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
 from comfy_mcp.store import Record
 from comfy_mcp.tasks import to_the_end
@@ -135,6 +136,11 @@ class Sweeps:
         await to_the_end(workbench.store.prune_records(request.owner, SWEEPS, _MOST_SWEEPS))
         return replace(sweep, jobs=tuple(job.id for job in jobs))
 
+    async def of(self, owner: str) -> list[Sweep]:
+        """The sweeps of a person, the newest first."""
+        records = await self._workbench.store.records(owner, SWEEPS)
+        return [sweep_from(records[name]) for name in sorted(records, reverse=True)]
+
     async def find(self, sweep: str, owner: str) -> Sweep | None:
         """The sweep of this id, when it is this owner's."""
         record = await self._workbench.store.record(owner, SWEEPS, sweep)
@@ -166,12 +172,13 @@ class Sweeps:
             await self._workbench.cancel(job, owner)
 
     async def sheet(self, sweep: Sweep, owner: str) -> Asset:
-        """The contact sheet of a sweep whose cells all ended; made once, and kept."""
+        """The contact sheet of a sweep whose cells all ended; made once, and kept until somebody deletes it."""
         workbench = self._workbench
         async with self._drawing:
             kept = await self.find(sweep.id, owner) or sweep
             if kept.sheet is not None:
-                return await workbench.asset(kept.sheet, owner)
+                with suppress(NotFound):
+                    return await workbench.asset(kept.sheet, owner)
             cells = [await self._content(job, len(sweep.jobs)) for job in await self.cells(sweep, owner)]
             data = await images.contact_sheet(sweep.across.labels, sweep.rows, cells, title=sweep.template)
             asset = await workbench.assets.keep(data, name_fields={"template": f"{sweep.template}-sweep"})

@@ -6,20 +6,18 @@ Owns the wiring of the layers below.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import anyio
-from anyio.abc import TaskGroup
 
 from comfy_mcp import images
 from comfy_mcp.assets import Assets, sink_from_url
 from comfy_mcp.backends import ComfyUIBackend, Member, Pool
-from comfy_mcp.dispatch import Dispatcher, Limits
+from comfy_mcp.dispatch import Dispatcher
 from comfy_mcp.errors import InvalidImage, NotFound
 from comfy_mcp.fetching import Fetcher
 from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
@@ -29,17 +27,20 @@ from comfy_mcp.tasks import background, to_the_end
 from comfy_mcp.texts import CHAT
 from comfy_mcp.watch import Board, Watcher
 from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
+from comfy_mcp.workbench.changing import written
 from comfy_mcp.workbench.chat_values import CHAT_PICTURES, described_chat
 from comfy_mcp.workbench.chats import Chats
 from comfy_mcp.workbench.comparisons import Comparisons
+from comfy_mcp.workbench.gallery import Gallery
 from comfy_mcp.workbench.graphs import Graphs
 from comfy_mcp.workbench.inputs import Inputs
 from comfy_mcp.workbench.places import Places
 from comfy_mcp.workbench.presets import Presets
-from comfy_mcp.workbench.service import backends_of, elected, opener, watch_settings
+from comfy_mcp.workbench.service import backends_of, elected, opener, run_limits, watch_settings
 from comfy_mcp.workbench.streams import Streams
 from comfy_mcp.workbench.sweeps import Sweeps
 from comfy_mcp.workbench.tokens import Tokens
+from comfy_mcp.workbench.waiting_line import WaitingLine
 from comfy_mcp.workflows import Catalogue, ObjectInfo, describe, shipped_folder
 
 __all__ = ["Workbench"]
@@ -47,8 +48,6 @@ __all__ = ["Workbench"]
 _ELSEWHERE_POLL_SECONDS = 0.25
 _HERE_POLL_SECONDS = 2.0
 _RELOAD_SECONDS = 1.0
-_TAKEOVERS = 5
-"""The one job that runs is there whenever the workbench ends, mostly without being the cause."""
 
 
 class Workbench:
@@ -74,7 +73,10 @@ class Workbench:
         self.streams = Streams(self)
         self.comparisons = Comparisons(self)
         self._places = Places(store, pool)
+        self.line = WaitingLine(self, self._board, self._places)
         self._inputs = Inputs(store, assets)
+        self.gallery = Gallery(self, self._inputs)
+        self._changing = anyio.Lock()
         self._catalogue = Catalogue.load(self._folders)
         self._looked_at = time.monotonic()
 
@@ -89,47 +91,45 @@ class Workbench:
             StorageUnavailable: the data folder cannot be used.
             SettingsError: the setting ``assets`` names no storage, or the settings file cannot be used.
         """
-        written = load_settings()
+        told = load_settings()
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(SqliteStore.open(settings.database, limits=_limits(settings)))
             pool = await stack.enter_async_context(Pool.open(backends_of(settings), opener(settings)))
             tasks = await stack.enter_async_context(background())
             assets = Assets(sink_from_url(settings.assets, settings.data), settings.asset_name)
             workbench = cls(settings, store, assets, pool)
-            tasks.start_soon(watch_settings, written, lambda: workbench.settings, partial(workbench._change, tasks))
+            tasks.start_soon(watch_settings, told, lambda: workbench.settings, workbench._take_up)
             if dispatch:
                 workbench.streams.expect()
                 tasks.start_soon(workbench._dispatch)
             yield workbench
 
-    def _change(self, tasks: TaskGroup, settings: Settings) -> None:
-        """Take up changed settings: at once for what comes, at its end for what runs."""
+    async def change_settings(self, changes: Mapping[str, Any]) -> None:
+        """Change keys of the settings file, None to take one out; what can be is taken up at once. Raises Conflict,
+        InvalidParameter and SettingsError as `written` does."""
+        async with self._changing:
+            await to_the_end(self._take_up(await to_the_end(written(changes, self.settings))))
+
+    async def _take_up(self, settings: Settings) -> None:
+        """Changed settings hold: at once for what comes, at its end for what runs."""
         self.settings = settings
         self.store.limits = _limits(settings)
-        tasks.start_soon(self.pool.change, backends_of(settings))
+        await self.pool.change(backends_of(settings))
 
     async def _dispatch(self) -> None:
         async with elected(self.settings.data):
             self.dispatching = True
-            dispatcher = Dispatcher(self.store, self.assets, self.pool, self._board, limits=self._run_limits)
+            dispatcher = Dispatcher(
+                self.store, self.assets, self.pool, self._board, limits=lambda: run_limits(self.settings)
+            )
             self.streams.ask(dispatcher)
             try:
                 async with background() as tasks:
                     tasks.start_soon(self.comparisons.drive)
+                    tasks.start_soon(self.gallery.tidy)
                     await dispatcher.run()
             finally:
                 self.dispatching = False
-
-    def _run_limits(self) -> Limits:
-        settings = self.settings
-        return Limits(
-            settings.job_timeout,
-            settings.max_attempts,
-            takeovers=_TAKEOVERS * settings.max_attempts,
-            guests=settings.max_queue,
-            guests_per_owner=settings.max_queue_per_owner,
-            patience=settings.backend_gone,
-        )
 
     @property
     def _folders(self) -> tuple[Path, ...]:

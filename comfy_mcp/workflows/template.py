@@ -17,7 +17,7 @@ from comfy_mcp.workflows.manifest import Bind, Manifest, Parameter, read_manifes
 from comfy_mcp.workflows.reading import read_file
 from comfy_mcp.workflows.values import checked, on_grid
 
-__all__ = ["RESERVED_IDS", "Template", "load_template", "read_graph"]
+__all__ = ["RESERVED_IDS", "Template", "check_id", "load_template", "read_graph", "template_of"]
 
 RESERVED_IDS = frozenset(
     [
@@ -116,21 +116,38 @@ def load_template(folder: Path, *, shipped: bool = False) -> Template:
         TemplateError: something in it cannot be used; the message says what.
     """
     name = folder.name
+    check_id(name)
+    manifest = read_manifest(folder / "manifest.toml")
+    data = read_file(folder / "workflow.json", MOST_GRAPH_BYTES)
+    if data is None:
+        raise TemplateError("There is no workflow.json.", hint="Export it from ComfyUI in API format.")
+    return template_of(name, manifest, read_graph(data), folder, shipped=shipped)
+
+
+def check_id(name: str) -> None:
+    """Raises TemplateError for what cannot be the id of a template, and so the name of its folder and its tool."""
     if not _ID.fullmatch(name) or "_mcp_" in name:
         raise TemplateError(
             f"The folder name {name[:64]!r} is no template id.",
             hint="Use up to 32 lower-case letters, digits and underscores, a letter first, without _mcp_.",
         )
     if name in RESERVED_IDS:
-        raise TemplateError(f"{name!r} is the name of a fixed tool.", hint="Rename the folder.")
-    manifest = read_manifest(folder / "manifest.toml")
-    data = read_file(folder / "workflow.json", MOST_GRAPH_BYTES)
-    if data is None:
-        raise TemplateError("There is no workflow.json.", hint="Export it from ComfyUI in API format.")
-    graph = read_graph(data)
+        raise TemplateError(f"{name!r} is the name of a fixed tool.", hint="Take another one.")
+
+
+def template_of(name: str, manifest: Manifest, graph: Graph, folder: Path, *, shipped: bool = False) -> Template:
+    """The template of these parts, wherever they came from.
+
+    Raises:
+        TemplateError: they do not belong together; the detail ``parameter`` is there when one is to blame.
+    """
     _refuse_without_output(graph)
     for parameter, told in manifest.parameters.items():
-        _check_parameter(graph, parameter, told)
+        try:
+            _check_parameter(graph, parameter, told)
+        except TemplateError as failure:
+            failure.details["parameter"] = parameter
+            raise
     return Template(name, manifest, graph, folder, shipped)
 
 

@@ -24,7 +24,8 @@ function bridgeTo(client, options, tool) {
   });
   bridge.oncalltool = async (params) => {
     seen.calls.push(params);
-    return client.callTool(params);
+    const result = await client.callTool(params);
+    return options.withoutMeta ? { ...result, _meta: undefined } : result;
   };
   bridge.onreadresource = async (params) => {
     seen.reads.push(params.uri);

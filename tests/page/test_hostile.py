@@ -30,6 +30,8 @@ FIELDS = re.findall(
 )
 VALUES = ["", "NaN", "1e999", "9" * 400, "-1", "[" * 5000, MARK, "\x00", "a" * 20_000, "../../x", "http://127.0.0.1:9"]
 SLOW = 5.0
+LAST = ("POST", "/settings/tokens")
+"""Some of it makes a token, and then everybody needs one."""
 
 
 def filled(path: str, value: str) -> str:
@@ -69,7 +71,9 @@ async def test_no_request_to_the_page_does_harm(
     harm: list[str] = []
     async with served(tmp_path / "data", embedded_url, rate=0) as http:
         http.headers["Origin"] = str(http.base_url).rstrip("/")
-        for method, path in ROUTES:
+        for method, path in sorted(ROUTES, key=lambda route: route == LAST):
+            if (method, path) == LAST:
+                assert (await http.get("/api/v1/jobs")).json()["jobs"] == []
             for address, sent in vectors(method, path):
                 told = f"{method} {address[:80]} {str(sent)[:120]}"
                 try:
@@ -85,4 +89,3 @@ async def test_no_request_to_the_page_does_harm(
                     harm.append(f"{told}: comes back as markup")
         assert not harm, "\n".join(harm[:40])
         assert (await http.get("/healthz")).json()["status"] == "ok"
-        assert (await http.get("/api/v1/jobs")).json()["jobs"] == []

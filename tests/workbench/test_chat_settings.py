@@ -119,7 +119,7 @@ async def found(settings: Settings) -> dict[str, Finding]:
 
 async def test_doctor_tells_of_a_missing_key(tmp_path: Path) -> None:
     told = (await found(settings_for(tmp_path, NOWHERE, llm_servers=KEYLESS)))["office"]
-    assert (told.verdict, "WORKBENCH_TEST_NO_SUCH_KEY" in told.told) == (Verdict.BAD, True)
+    assert (told.verdict, "WORKBENCH_TEST_NO_SUCH_KEY" in str(told)) == (Verdict.BAD, True)
 
 
 async def test_who_has_language_models_only_is_not_warned_of_pictures(
@@ -130,7 +130,7 @@ async def test_who_has_language_models_only_is_not_warned_of_pictures(
         told = (await found(alone))["comfyui"]
         async with Workbench.open(alone) as workbench:
             assert (await asked(workbench)).state is JobState.SUCCEEDED
-    assert told.verdict is Verdict.NOTE and "WORKBENCH_COMFYUI_URL" in told.told
+    assert told.verdict is Verdict.NOTE and "WORKBENCH_COMFYUI_URL" in str(told)
     assert [record.levelname for record in caplog.records if record.levelno > logging.INFO] == []
     named = (await found(settings_for(tmp_path, NOWHERE, llm_url=server.url)))["comfyui"]
     nothing = (await found(Settings.model_validate({"data": tmp_path, "port": 0})))["comfyui"]

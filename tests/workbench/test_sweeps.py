@@ -34,7 +34,9 @@ async def swept(workbench: Workbench, **arguments: Any) -> str:
     tool = toolbox(workbench).find("sweep")
     assert tool is not None
     standing = arguments.pop("standing", {})
-    result = await tool.run(workbench, Caller("local", 30, Budget(lambda asset: None, lambda job: None), standing=standing), arguments)
+    result = await tool.run(
+        workbench, Caller("local", 30, Budget(lambda asset: None, lambda job: None), standing=standing), arguments
+    )
     return text_of(result)
 
 
@@ -93,7 +95,9 @@ async def test_who_gives_up_while_a_job_is_stored_leaves_nothing_running(
         tool = toolbox(workbench).find("txt2img")
         assert tool is not None
         with scope:
-            await tool.run(workbench, Caller("local", 30, Budget(lambda asset: None, lambda job: None)), {**SMALL, "steps": 50})
+            await tool.run(
+                workbench, Caller("local", 30, Budget(lambda asset: None, lambda job: None)), {**SMALL, "steps": 50}
+            )
         with anyio.fail_after(5):
             while [job.state for job in await workbench.jobs()] != [JobState.CANCELLED]:
                 await anyio.sleep(0.05)

@@ -22,7 +22,15 @@ _PUBLIC = frozenset(
 colours, which is a cookie."""
 _OPEN = ("/static/", "/enter/")
 """As public, with all below them: the page's scripts and styles, and links that bring their own permission."""
-_CHANGING = {"/api/v1/backends/": Right.ADMIN, "/comfyui/": Right.GRAPHS}
+_CHANGING = {
+    "/api/v1/backends/": Right.ADMIN,
+    "/queue/backends": Right.ADMIN,
+    "/comfyui/": Right.GRAPHS,
+    "/tools/-/": Right.ADMIN,
+    "/gallery/retention": Right.ADMIN,
+    "/templates": Right.ADMIN,
+    "/settings/": Right.ADMIN,
+}
 """What needs more than the right to make, when it is not only read. A socket of ComfyUI's only tells."""
 
 

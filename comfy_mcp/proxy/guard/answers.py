@@ -20,7 +20,6 @@ _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
-    # Of the page itself it says nothing: the description at /docs loads scripts from elsewhere.
     "Content-Security-Policy": "frame-ancestors 'none'",
 }
 

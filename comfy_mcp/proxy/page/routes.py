@@ -31,7 +31,8 @@ def router(workbench: Workbench, entrance: Entrance) -> APIRouter:
     async def static(name: str, request: Request) -> Response:
         return await static_response(name, request)
 
-    for add in (add_tools, add_queue, add_gallery, add_compare, add_templates, add_settings):
+    for add in (add_tools, add_queue, add_gallery, add_compare, add_templates):
         add(page, workbench)
+    add_settings(page, workbench, entrance.signed_in)
     add_signing_in(page, entrance)
     return page

@@ -15,7 +15,7 @@ from comfy_mcp.proxy.links import Links
 from comfy_mcp.proxy.page.rendering import COOKIE_LANGUAGE, COOKIE_THEME, THEMES, document, words_of
 from comfy_mcp.ui import LANGUAGES
 
-__all__ = ["Entrance", "add_signing_in"]
+__all__ = ["Entrance", "add_signing_in", "keep_signed_in"]
 
 _PATH = re.compile(r"/(?![/\\])[\x21-\x7e]{0,512}")
 _YEAR = 365 * 24 * 3600
@@ -77,8 +77,14 @@ def add_signing_in(page: APIRouter, entrance: Entrance) -> None:
 
 
 def _with_cookie(request: Request, to: str, cookie: str, seconds: int | None) -> Response:
+    return keep_signed_in(RedirectResponse(to, 303, {"Cache-Control": "no-store"}), request, cookie, seconds)
+
+
+def keep_signed_in(
+    response: Response, request: Request, cookie: str, seconds: int | None = SIGNED_IN_SECONDS
+) -> Response:
+    """The same answer, with the cookie of who is signed in from now on; None for as long as the browser is open."""
     # Lax, so that a link in a chat finds a person signed in; what changes anything must come from a page of ours.
-    response = RedirectResponse(to, 303, {"Cache-Control": "no-store"})
     secure = request.url.scheme == "https"
     response.set_cookie(COOKIE, cookie, max_age=seconds, httponly=True, samesite="lax", secure=secure)
     return response

@@ -14,7 +14,7 @@ from comfy_mcp.jobs import Graph
 from comfy_mcp.workflows.manifest import Bind, Parameter, ParameterType
 from comfy_mcp.workflows.object_info import InputInfo, ObjectInfo
 
-__all__ = ["infer"]
+__all__ = ["infer", "parameter_at"]
 
 _SATELLITES = ("sampler", "sigmas", "noise", "guider", "model", "positive", "conditioning")
 _SCALARS = {
@@ -67,6 +67,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "height": (64, 4096),
     "batch": (1, 16),
 }
+_PICTURES: dict[str, ParameterType] = {"LoadImage": "image", "LoadImageMask": "mask"}
 _TEXT_INPUTS = ("text", "prompt", "text_g", "text_l", "clip_l", "t5xxl", "value", "string")
 
 
@@ -128,7 +129,10 @@ class _Finder:
         parameter = _parameter(self, name, place, kind)
         if parameter is not None:
             self.taken.add(place)
-            self.found[_free(name, self.found)] = parameter
+            free = _free(name, self.found)
+            # Two of one label could not be told apart in a form.
+            numbered = parameter.model_copy(update={"label": f"{parameter.label} {free.rpartition('_')[2]}"})
+            self.found[free] = parameter if free == name else numbered
 
 
 def infer(graph: Graph, info: ObjectInfo) -> dict[str, Parameter]:
@@ -144,6 +148,20 @@ def infer(graph: Graph, info: ObjectInfo) -> dict[str, Parameter]:
     if not samplers:
         _lonely_texts(finder)
     return finder.found
+
+
+def parameter_at(graph: Graph, info: ObjectInfo, node: str, name: str) -> Parameter | None:
+    """What the input of a node would be as a parameter; None for one that cannot be, such as a link."""
+    finder = _Finder(graph, info)
+    value, told = finder.inputs(node).get(name), finder.input_info(node, name)
+    kind: ParameterType | None = None
+    if graph[node]["class_type"] in _PICTURES and name == "image":
+        kind = _PICTURES[graph[node]["class_type"]]
+    elif told is not None and told.type == "COMBO":
+        kind = "model" if name in _MODELS else "enum"
+    elif isinstance(value, str):
+        kind = "text"
+    return _parameter(finder, name, (node, name), kind)
 
 
 def _samplers(finder: _Finder) -> list[str]:
@@ -189,10 +207,8 @@ def _lonely_texts(finder: _Finder) -> None:
 
 def _pictures(finder: _Finder) -> None:
     for node, content in finder.graph.items():
-        if content["class_type"] == "LoadImage":
-            finder.add("image", (node, "image"), "image")
-        elif content["class_type"] == "LoadImageMask":
-            finder.add("mask", (node, "image"), "mask")
+        if kind := _PICTURES.get(content["class_type"]):
+            finder.add(kind, (node, "image"), kind)
 
 
 def _scalars(finder: _Finder, sampler: str) -> None:

@@ -23,6 +23,8 @@ from comfy_mcp.workflows.template import RESERVED_IDS, load_template, read_graph
 
 __all__ = ["Imported", "import_workflow", "write_template"]
 
+_FILES = ("workflow.json", "manifest.toml")
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -114,13 +116,15 @@ def write_template(imported: Imported, folder: Path, *, overwrite: bool = False)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as scratch:
             fresh = Path(scratch) / imported.id
             fresh.mkdir()
-            (fresh / "workflow.json").write_text(
-                json.dumps(imported.graph, indent=2, ensure_ascii=False) + "\n", "utf-8"
-            )
-            (fresh / "manifest.toml").write_text(write_manifest(imported.manifest), "utf-8")
+            graph, manifest = (fresh / name for name in _FILES)
+            graph.write_text(json.dumps(imported.graph, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            manifest.write_text(write_manifest(imported.manifest), "utf-8")
             load_template(fresh)
             if target.exists():
-                shutil.rmtree(target)
+                # What else lies there, such as a preview, stays.
+                others = shutil.ignore_patterns(*_FILES)
+                shutil.copytree(target, fresh, symlinks=True, dirs_exist_ok=True, ignore=others)
+                target.rename(Path(scratch) / "before")
             fresh.rename(target)
     except OSError as failure:
         raise TemplateError(

@@ -16,12 +16,19 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 });
 document.addEventListener("htmx:sendError", () => tell(document.getElementById("gone").innerHTML));
 
+// Browsers give pages without HTTPS from another machine no clipboard, but copy what is selected.
+async function copied(from) {
+  if (navigator.clipboard) return navigator.clipboard.writeText("value" in from ? from.value : from.textContent);
+  if ("select" in from) from.select();
+  else getSelection().selectAllChildren(from);
+  document.execCommand("copy");
+}
+
 document.addEventListener("click", async ({ target }) => {
   const copy = target.closest("[data-copy]");
   if (copy) {
-    const from = document.getElementById(copy.dataset.copy);
-    await navigator.clipboard.writeText("value" in from ? from.value : from.textContent);
-    const was = copy.innerHTML;
+    await copied(document.getElementById(copy.dataset.copy));
+    const was = (copy.dataset.was ??= copy.innerHTML);
     copy.textContent = copy.dataset.done;
     setTimeout(() => { copy.innerHTML = was; }, 1500);
   }
