@@ -58,7 +58,8 @@ async def waiting_jobs(workbench: Workbench, jobs: int) -> list[Job]:
     await workbench.set_mode("comfyui", Mode.PAUSED)
     values = {"prompt": "a lake", "steps": 1, "width": 64, "height": 64}
     job = await workbench.submit(JobRequest("txt2img", values))
-    new = await workbench.store.lineup.copy(job.id, None)
+    needs = await workbench.store.lineup.needs(job.id)
+    new = NewJob(job.owner, job.template, job.style, job.bound, model=job.model, needs=needs)
     await workbench.cancel(job.id)
 
     def one(number: int) -> NewJob:

@@ -59,13 +59,14 @@ EVERYTHING = frozenset(Right)
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who a request is from. ``rate`` is requests a minute, 0 for any number, None for the setting's. ``by_cookie`` is
-    a person who signed in on the page."""
+    a person who signed in on the page. ``mark`` tells a stored token from a later one of its name."""
 
     name: str = OWN
     owner: str = OWN
     rights: frozenset[Right] = EVERYTHING - {Right.USERS}
     rate: int | None = None
     by_cookie: bool = False
+    mark: str = ""
 
     def by_page(self) -> Principal:
         """The same, signed in on the page: a person, who speaks for nobody else."""

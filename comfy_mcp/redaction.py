@@ -31,7 +31,8 @@ _PATTERNS = (
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.I), rf"\1 {_HIDDEN}"),
     (re.compile(r"\bwb_[\w-]{16,}"), _HIDDEN),
     (re.compile(r"\bsk-[\w-]{8,}"), _HIDDEN),
-    (re.compile(r"\b(signature|api[_-]?key|access[_-]token|password)=[^&\s'\"]+", re.I), rf"\1={_HIDDEN}"),
+    (re.compile(r"\b(signature|api[_-]?key|access[_-]token|password)=[^&\s'\"\\]+", re.I), rf"\1={_HIDDEN}"),
+    (re.compile(r"(/enter/)[\w.-]{16,}"), rf"\1{_HIDDEN}"),
     (re.compile(r"://[^/\s@]+@"), f"://{_HIDDEN}@"),
     (re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}"), "[base64]"),
 )

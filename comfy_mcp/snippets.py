@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["CONTAINER_HOST", "PROGRAM", "Address", "Snippet", "program", "snippets_for"]
+__all__ = ["CONTAINER_HOST", "PLACEHOLDER", "PROGRAM", "Address", "Snippet", "program", "snippets_for"]
 
 CONTAINER_HOST = "host.docker.internal"
 """What containers call the machine that they run on."""
+PLACEHOLDER = "YOUR-TOKEN"
+"""Stands for the token, which is shown only when it is made."""
 PROGRAM = "/path/to/.venv/bin/comfy-workbench"
 """Where the command is, for who need not know the paths of this machine."""
 _MILLISECONDS = 300_000

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel
 
 from comfy_mcp.errors import SettingsError
-from comfy_mcp.settings import Settings, is_loopback, load_settings, reloaded
+from comfy_mcp.settings import (
+    BackendSettings,
+    FrontEndSettings,
+    LLMServerSettings,
+    Settings,
+    is_loopback,
+    load_settings,
+    reloaded,
+)
 from comfy_mcp.workbench.service import backends_of
 
 EXAMPLE = Path(__file__).parent.parent / "settings.example.toml"
@@ -87,6 +98,41 @@ def test_a_bad_value_is_named_but_not_shown(file: Path, monkeypatch: pytest.Monk
         load_settings()
     assert name.lower() in str(caught.value)
     assert "short-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Settings, BackendSettings, FrontEndSettings, LLMServerSettings])
+def test_every_number_has_a_least_and_a_most(kind: type[BaseModel]) -> None:
+    for name, field in kind.model_fields.items():
+        if {field.annotation, *get_args(field.annotation)} & {int, float}:
+            bounds = [each for each in field.metadata if isinstance(each, Ge | Gt | Le)]
+            assert len(bounds) == 2 and isinstance(bounds[-1], Le), name
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_queue", "99999999999999999999999999"),
+        ("max_queue_per_owner", "1000001"),
+        ("job_timeout", "1e308"),
+        ("link_expiry", "inf"),
+        ("max_body", "2199023255552"),
+    ],
+)
+def test_a_number_that_nothing_could_count_to_is_refused(file: Path, key: str, value: str) -> None:
+    file.write_text(f"{key} = {value}\n")
+    with pytest.raises(SettingsError, match=key):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["http://me:letmein@h:9", "http://h/?a=b#c", "http://h:0", "http://\u2764.example"])
+@pytest.mark.parametrize("key", ["backends", "llm_servers", "comfyui_url", "llm_url"])
+def test_an_address_that_cannot_be_used_is_named_but_not_shown(file: Path, key: str, url: str) -> None:
+    table = f'[[{key}]]\nname = "x"\nurl = "{url}"\n'
+    file.write_text(f'{key} = "{url}"\n' if key.endswith("url") else table)
+    with pytest.raises(SettingsError, match=f"^The setting '{key}") as caught:
+        load_settings()
+    assert "letmein" not in str(caught.value) and "validation" not in str(caught.value)
+    assert f"WORKBENCH_{key.upper()} " in str(caught.value.hint)
 
 
 def test_an_unknown_key_in_the_file_is_named(file: Path) -> None:

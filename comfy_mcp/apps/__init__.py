@@ -26,6 +26,7 @@ _SCRIPTS = (
     "elements.js",
     "fields.js",
     "picker.js",
+    "shapes.js",
     "form.js",
     "gallery.js",
     "run.js",

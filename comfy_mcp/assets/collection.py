@@ -68,6 +68,12 @@ class Assets:
             height=found.height,
         )
 
+    async def assure(self, asset: Asset, data: bytes) -> None:
+        """Store the bytes of `keep` again if they are gone, once the asset is recorded: before that, whoever deletes
+        another asset of the same bytes cannot know. Raises StorageUnavailable."""
+        if not await self._sink.exists(asset.key):
+            await self._sink.put(asset.key, data)
+
     async def read(self, asset: Asset) -> bytes:
         """The bytes that were kept.
 

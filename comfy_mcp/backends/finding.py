@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import anyio
@@ -17,10 +17,10 @@ from comfy_mcp.comfyui import ComfyUI
 from comfy_mcp.errors import BackendUnavailable, InvalidParameter, WorkbenchError
 from llm_bridge.client import Client
 from llm_bridge.endpoints import Endpoint
-from llm_bridge.errors import BridgeError
-from llm_bridge.providers.registry import dialect_named
+from llm_bridge.errors import BridgeError, KeyRefused
+from llm_bridge.providers.registry import detect, dialect_named
 from llm_bridge.scan import scan
-from llm_bridge.transport import Timeouts
+from llm_bridge.transport import Timeouts, Transport
 
 __all__ = ["Found", "found_at", "found_here"]
 
@@ -57,7 +57,8 @@ class Found:
 
 
 async def found_at(url: str, *, key_env: str | None = None) -> Found:
-    """What answers there; ``key_env`` names the variable with the key of an LLM server. Takes a few seconds at most.
+    """What answers there; ``key_env`` names the variable with the key of an LLM server, which is sent to nothing that
+    says it is something else. Takes a few seconds at most.
 
     Raises:
         InvalidParameter: that is no address.
@@ -126,6 +127,7 @@ async def _comfyui_at(url: str) -> Found | None:
 
 async def _llm_server_at(endpoint: Endpoint) -> Found:
     try:
+        endpoint = replace(endpoint, kind=await _kind_without_key(endpoint))
         async with Client.open(endpoint, timeouts=_TIMEOUTS) as client:
             dialect = await client.dialect()
             if dialect.queues:
@@ -135,6 +137,17 @@ async def _llm_server_at(endpoint: Endpoint) -> Found:
     except BridgeError as failure:
         raise _unusable(failure) from failure
     return Found(endpoint.url, dialect.kind, dialect.title, "", len(models))
+
+
+async def _kind_without_key(endpoint: Endpoint) -> str | None:
+    """The dialect, found out before anything secret is sent; None for what wants the key first."""
+    async with Transport.open(replace(endpoint, key_env=None), _TIMEOUTS) as transport:
+        try:
+            return (await detect(transport)).kind
+        except KeyRefused:
+            if endpoint.key_env is None:
+                raise
+            return None
 
 
 def _unusable(failure: BridgeError) -> WorkbenchError:

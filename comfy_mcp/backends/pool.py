@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import anyio
@@ -205,6 +206,17 @@ class Pool:
         member.breaker.unreachable(failure)
         member.notice()
 
+    def heard(self, member: Member, failure: WorkbenchError | None) -> None:
+        """A job that runs there found that it does not answer, or that it does again (None)."""
+        if failure is None:
+            member.breaker.answered()
+        elif member.breaker.circuit is Circuit.OPEN:
+            # That is known, and would only put off the probe.
+            return
+        else:
+            self.unreachable(member, failure)
+        self._on_change()
+
     async def make_room(self, member: Member, unload: Iterable[str]) -> None:
         """Let the others of the card go of their memory, and wait for whoever is at it already.
 
@@ -235,6 +247,8 @@ class Pool:
         async with self._opened(config) as backend:
             mode, asked = self._modes.get(config.name, Mode.ACTIVE), self._on_freed is not None
             member = self._members[config.name] = Member(config, backend, mode=mode, asked=asked)
+            if isinstance(backend, ComfyUIBackend):
+                backend.client.on_silence = partial(self.heard, member)
             if isinstance(backend, UnusableLLM):
                 member.breaker.unreachable(backend.failure)
             self._alive.append(member)

@@ -29,9 +29,9 @@ async def _serve(settings: Settings) -> None:
     async with Workbench.open(settings) as workbench, listening(workbench) as address:
         # What is loaded now stays: searching it for garbage again and again stops every call for a tenth of a second.
         gc.freeze()
-        click.echo(f"page: {address}")
         click.echo(f"chats: {address}/mcp   programs: {address}/api/v1   described at {address}/settings/api")
         click.echo(f"OpenAI: {address}/v1   A1111: {address}")
+        click.echo(f"Open it in a browser: {address}")
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break

@@ -6,7 +6,7 @@ Owns requests, answers and their translation; no job, no loop. Used by execute a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
@@ -78,7 +78,8 @@ class ComfyUI:
     """One ComfyUI at ``url``. An async context manager; safe to share between tasks.
 
     Every method raises BackendUnavailable when ComfyUI cannot be reached, and when something else answers in its place:
-    a proxy whose ComfyUI is down, a page for signing in.
+    a proxy whose ComfyUI is down, a page for signing in. ``on_silence`` is told when it does not answer for a job that
+    runs there, each time it was asked, and None when it does again.
     """
 
     def __init__(self, url: str, *, timeouts: Timeouts | None = None, headers: Mapping[str, str] | None = None) -> None:
@@ -95,6 +96,7 @@ class ComfyUI:
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30),
         )
         self.sockets = Sockets(self.url, self.headers, limits.connect)
+        self.on_silence: Callable[[BackendUnavailable | None], None] = lambda failure: None
         self._atomic_cancel: bool | None = None
 
     async def __aenter__(self) -> Self:

@@ -201,9 +201,13 @@ class _Execution:
             case _:
                 pass
 
+    def _turned(self) -> None:
+        """It fell silent or is back: how far the job is, told again, has who shows it look at that too."""
+        self._on_progress(self._meter.progress)
+
     async def _ended(self) -> HistoryEntry:
         """Wait until the history knows the prompt. Lost is: in neither place twice in a row, after a restart."""
-        patience = Patience(self._comfy)
+        patience = Patience(self._comfy, self._turned)
         poll = self._comfy.timeouts.poll
         absent, restarted = 0, False
         while True:
@@ -214,6 +218,7 @@ class _Execution:
                 restarted, poll = True, min(poll, _UNHEARD_SECONDS)
             try:
                 if (entry := await self._comfy.history(self._run.prompt_id)) is not None:
+                    patience.answered()
                     if not (told or self._broken):
                         # The look came before the news: what the socket still has to tell of the steps is on its way.
                         with anyio.move_on_after(_NEWS_SECONDS):

@@ -50,7 +50,8 @@ class Attempt:
     """A leased job at ``member``, once the backends ``unload`` let go of the card.
 
     ``member`` is None when its backend is not there any more. ``adopted`` means an earlier process began it. ``scope``
-    ends the work on it, when somebody else holds the job now. ``stops`` is how often it was told to end.
+    ends the work on it, when somebody else holds the job now. ``stops`` is how often it was told to end. ``stored`` is
+    what came out and is on our disk.
     """
 
     job: Job
@@ -61,6 +62,7 @@ class Attempt:
     recorded: Progress = field(default_factory=Progress)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     stops: int = 0
+    stored: list[tuple[Asset, bytes]] = field(default_factory=list[tuple[Asset, bytes]])
 
     @property
     def id(self) -> str:
@@ -99,7 +101,7 @@ class Runner:
         try:
             result = await self._result(attempt, member, timeout, on_progress)
             member.breaker.worked()
-            return await self._kept(job, result)
+            return await self._kept(attempt, result)
         except (BackendUnavailable, BackendLost) as failure:
             return await self._lost(attempt, member, failure)
         except Interrupted as failure:
@@ -144,10 +146,20 @@ class Runner:
             pictures[upload.asset] = Picture(asset.name, await self._patiently(job, partial(self._assets.read, asset)))
         return pictures
 
-    async def _kept(self, job: Job, result: Result) -> Outcome:
+    async def assure(self, attempt: Attempt) -> None:
+        """The outcome is recorded: store again what was deleted right before, for another picture of the same bytes."""
+        try:
+            for asset, data in attempt.stored:
+                await self._assets.assure(asset, data)
+        except StorageUnavailable:
+            log.exception("Nobody knows whether the pictures of job %s are still there.", attempt.job.id)
+
+    async def _kept(self, attempt: Attempt, result: Result) -> Outcome:
         """Store every file before the job is called done."""
+        job = attempt.job
         files = _wanted(job, result.files)
         assets = [await self._keep(job, index, file) for index, file in enumerate(files)]
+        attempt.stored = [(asset, file.data) for asset, file in zip(assets, files, strict=True)]
         notices = tuple(str(output.value) for output in result.outputs if output.kind == "notice")
         outputs = [output for output in result.outputs if output.kind != "notice"]
         if job.template == GRAPH:

@@ -27,6 +27,7 @@ from comfy_mcp.dispatch.seen import POLL_SECONDS, Seen
 from comfy_mcp.errors import DatabaseUnavailable, InternalError, PoisonJob, WorkbenchError
 from comfy_mcp.jobs import Job, Progress
 from comfy_mcp.store import JobStore, Outcome, Queue, Start
+from comfy_mcp.tasks import to_the_end
 from comfy_mcp.watch import Board
 
 __all__ = ["Dispatcher"]
@@ -197,6 +198,7 @@ class Dispatcher:
         if not await self._persistently(partial(self._store.finish, job.id, job.token, outcome)):
             log.warning("Attempt %s of job %s came too late and was not recorded.", attempt.id, job.id)
             return False
+        await to_the_end(self._runner.assure(attempt))
         return True
 
     async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:

@@ -90,7 +90,7 @@ def create_app(workbench: Workbench) -> ASGIApp:
     rules = _rules(settings)
     signed_in = SignedIn(signer, rules, workbench.tokens, settings.link_expiry)
     identity = Identity(rules, workbench.tokens, signed_in)
-    app.include_router(page.router(workbench, page.Entrance(links, signed_in, identity)))
+    app.include_router(page.router(workbench, page.Entrance(signed_in, identity)))
     app.add_api_route("/healthz", _health(workbench), methods=["GET", "HEAD"], include_in_schema=False)
     for path in ("/mcp", "/mcp/"):
         # Both, and without a redirect: some chats refuse to follow one to a private address.
@@ -124,6 +124,7 @@ def _rules(settings: Settings) -> Rules:
         max_header=settings.max_header,
         receive_timeout=settings.receive_timeout,
         rate=settings.rate,
+        max_connections=settings.max_connections,
         owner=Principal(rights=EVERYTHING if settings.forwarded_users else EVERYTHING - {Right.USERS}),
     )
 

@@ -8,13 +8,16 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import Scope
 
+from comfy_mcp.callers import Principal, principal_of
 from comfy_mcp.jobs import Asset, Job
 from comfy_mcp.settings import Settings
 from comfy_mcp.signing import Signer
 
-__all__ = ["LINK", "Links"]
+__all__ = ["FORM_LINK", "LINK", "Links", "base_of", "own_mark"]
 
-_PURPOSE, _FORM = "asset-link", "form-link"
+_PURPOSE = "asset-link"
+FORM_LINK = "form-link"
+"""What links to a form are signed for."""
 _PATH, _ENTRANCE = "/api/v1/assets/", "/enter/"
 LINK = re.compile(_PATH + r"([A-Za-z0-9_-]{1,64})")
 """The path of a picture, with its id."""
@@ -40,19 +43,19 @@ class Links:
         """A link to the form of the job's template with what it was made of, as ``owner``; else as `public`."""
         if (base := self._base(request)) is None:
             return None
-        told = {"owner": owner, "path": f"/tools/{job.template}?job={job.id}"}
-        return f"{base}{_ENTRANCE}{self._signer.sign_for_a_while(_FORM, told)}"
+        told = {"owner": owner, "path": f"/tools/{job.template}?job={job.id}", "by": self._by(request)}
+        return f"{base}{_ENTRANCE}{self._signer.sign_for_a_while(FORM_LINK, told)}"
 
-    def visit(self, signature: str) -> tuple[str, str] | None:
-        """The owner and the path of a link to a form; None when we did not sign it lately."""
-        told = self._signer.read_recent(_FORM, signature, int(self._settings.link_expiry))
-        return None if told is None else (str(told["owner"]), str(told["path"]))
+    def _by(self, request: Request | None) -> dict[str, str]:
+        """Whose token the link hangs on: when that is revoked, it is no longer good."""
+        caller = Principal() if request is None else principal_of(request.scope)
+        if caller.mark:
+            return {"token": caller.name, "mark": caller.mark}
+        own = self._settings.token
+        return {"own": own_mark(self._signer, own.get_secret_value() if own else None)}
 
     def _base(self, request: Request | None) -> str | None:
-        base = self._settings.public_url
-        if base is None and request is not None:
-            base = f"{request.url.scheme}://{request.headers['host']}"
-        return base
+        return self._settings.public_url if request is None else base_of(request, self._settings)
 
     def is_signed(self, scope: Scope) -> bool:
         """Whether this is a request for one picture whose link we signed lately."""
@@ -64,3 +67,13 @@ class Links:
             len(signatures) == 1
             and self._signer.read_recent(_PURPOSE, signatures[0], int(self._settings.link_expiry)) == asset
         )
+
+
+def base_of(request: Request, settings: Settings) -> str:
+    """Where who asks reaches us, without a slash at its end: `public_url`, or as this request did."""
+    return settings.public_url or f"{request.url.scheme}://{request.headers['host']}"
+
+
+def own_mark(signer: Signer, token: str | None) -> str:
+    """What cookies and links hold in the place of the token of the settings."""
+    return signer.mark("own-token", (token or "").encode())

@@ -1,21 +1,22 @@
 """Adding, changing and removing ComfyUIs and LLM servers: what that changes of the settings, key by key.
 
-Owns how the plain addresses (`comfyui_url`, `llm_url`) and the tables go together. Pure; who has the changes writes
-them.
+Owns how the plain addresses (`comfyui_url`, `llm_url`) and the tables go together, and which secrets a person who
+changes servers may send where. Pure; who has the changes writes them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import AnyHttpUrl, ValidationError
 
 from comfy_mcp.errors import InvalidParameter, NotFound
 from comfy_mcp.settings.settings import Settings
 from comfy_mcp.settings.tables import BackendSettings, LLMServerSettings
 
-__all__ = ["Server", "free_name", "server_named", "with_server", "without_server"]
+__all__ = ["Server", "check_key_name", "free_name", "has_secret", "server_named", "with_server", "without_server"]
 
 Server = BackendSettings | LLMServerSettings
 
@@ -25,11 +26,20 @@ _KINDS: Mapping[type[Server], tuple[str, str]] = {
 }
 """The key of the tables, and that of the plain addresses."""
 
+_KEY_NAME = re.compile(r"LLM_KEY_[A-Z0-9_]+|(?!WORKBENCH_|AWS_)[A-Z0-9_]+_API_KEY")
+"""What is called so is the key of a server; what is in any other variable is nothing to be sent to one."""
+
+_HINTS = {
+    "name": "Names have small letters, digits, - and _.",
+    "url": "Example: http://192.168.1.20:8188. A password belongs into authorization in the settings file.",
+}
+
 
 def with_server(
     settings: Settings, values: Mapping[str, Any], *, llm: bool, instead: str | None = None, default: bool = False
 ) -> dict[str, Any]:
-    """The changes that add a server of these values, ``instead`` of the one of that name.
+    """The changes that add a server of these values, ``instead`` of the one of that name, whose secret it keeps as
+    long as it is at the same host and port.
 
     ``default`` keeps the address that is asked when none is set, which another table would replace.
 
@@ -37,9 +47,12 @@ def with_server(
         NotFound: there is none to put it in the place of.
         InvalidParameter: a value cannot be used, or the name or the address is another's.
     """
-    server = _read(values, llm=llm)
-    tables, plain = _KINDS[type(server)]
     old = None if instead is None else server_named(settings, instead)
+    check_key_name(settings, values.get("key_env"))
+    server = _read(values, llm=llm)
+    if old is not None:
+        server = _with_secret(server, old)
+    tables, plain = _KINDS[type(server)]
     _refuse_double(settings, server, old)
     # A plain address cannot say more than itself: all of them get tables when one of them is to.
     moves = old is not None and old not in getattr(settings, tables)
@@ -73,6 +86,22 @@ def server_named(settings: Settings, name: str) -> Server:
     raise NotFound(f"There is no server {name[:64]!r} in the settings.", hint="Reload the page.")
 
 
+def check_key_name(settings: Settings, name: str | None) -> None:
+    """Raises InvalidParameter for a variable that a person may not have sent to a server: one that is not called like
+    the key of one, and is in no settings of one."""
+    if name and not _KEY_NAME.fullmatch(name) and all(each.key_env != name for each in settings.llm_servers):
+        raise InvalidParameter(
+            "key_env",
+            "That variable is not called like the key of a server.",
+            hint="Take one that ends in _API_KEY or begins with LLM_KEY_, or name it in the settings file.",
+        )
+
+
+def has_secret(server: Server) -> bool:
+    """Whether something secret is sent to it."""
+    return (server.authorization if isinstance(server, BackendSettings) else server.key_env) is not None
+
+
 def free_name(settings: Settings, wanted: str) -> str:
     """``wanted``, or with a number behind it when that is another's already."""
     taken = {each.name for each in (*settings.all_backends, *settings.all_llm_servers)}
@@ -88,7 +117,21 @@ def _read(values: Mapping[str, Any], *, llm: bool) -> Server:
         first = failure.errors(include_input=False, include_url=False)[0]
         key = str(first["loc"][0]) if first["loc"] else "url"
         message = f"{key} cannot be used: {first['msg'].removeprefix('Value error, ')}."
-        raise InvalidParameter(key, message, hint="Names have small letters, digits, - and _.") from None
+        raise InvalidParameter(key, message, hint=_HINTS.get(key, "Look at what was entered.")) from None
+
+
+def _with_secret(server: Server, old: Server) -> Server:
+    same = _origin(server.url) == _origin(old.url)
+    if isinstance(server, BackendSettings):
+        kept = old.authorization if same and isinstance(old, BackendSettings) else None
+        return server if kept is None else server.model_copy(update={"authorization": kept})
+    if same or not isinstance(old, LLMServerSettings) or server.key_env != old.key_env:
+        return server
+    return server.model_copy(update={"key_env": None})
+
+
+def _origin(url: AnyHttpUrl) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _refuse_double(settings: Settings, server: Server, old: Server | None) -> None:

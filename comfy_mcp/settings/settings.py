@@ -31,11 +31,18 @@ from pydantic_settings import (
 
 from comfy_mcp.errors import SettingsError
 from comfy_mcp.profiles import PROFILES, profile_named
-from comfy_mcp.settings.tables import Authorization, BackendSettings, FrontEndSettings, LLMServerSettings
+from comfy_mcp.settings.tables import Address, Authorization, BackendSettings, FrontEndSettings, LLMServerSettings
 
 __all__ = ["Settings", "check_names", "is_loopback", "load_settings", "settings_file"]
 
 _URL = TypeAdapter(AnyHttpUrl)
+_ADDRESS = TypeAdapter[AnyHttpUrl](Address)
+
+# Beyond these nothing could wait, count or store, and they fit every integer and clock below.
+_MOST_JOBS = 1_000_000
+_MOST_SECONDS = 10_000_000
+_MOST_BYTES = 2**40
+_TEN_YEARS = 10 * 366 * 86_400
 
 # In a variable a list is written with commas, in the file as a list.
 Names = Annotated[list[str], NoDecode]
@@ -93,7 +100,10 @@ class Settings(BaseSettings):
         description="Templates that are listed to chats as tools first; the others follow while tools_bytes allows.",
     )
     tools_bytes: int = Field(
-        8192, ge=2048, description="Most bytes of JSON that the list of tools may take; chats pay for it in every turn."
+        8192,
+        ge=2048,
+        le=_MOST_BYTES,
+        description="Most bytes of JSON that the list of tools may take; chats pay for it in every turn.",
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback needs a token.")
@@ -113,20 +123,29 @@ class Settings(BaseSettings):
     allowed_origins: Names = Field(
         default_factory=list[str], description="Origins of web pages that may call, such as `http://localhost:3000`."
     )
-    max_body: int = Field(32 * 2**20, ge=2**16, description="Largest request body.")
-    max_header: int = Field(16 * 2**10, ge=2**10, description="Largest sum of a request's header names and values.")
+    max_body: int = Field(32 * 2**20, ge=2**16, le=_MOST_BYTES, description="Largest request body.")
+    max_header: int = Field(
+        16 * 2**10, ge=2**10, le=_MOST_BYTES, description="Largest sum of a request's header names and values."
+    )
     fetch_urls: bool = Field(
         False,
         description="Pictures may be given as addresses on the public internet, which are then fetched from there.",
     )
-    receive_timeout: float = Field(30.0, gt=0, description="A request must have arrived whole within this time.")
-    max_connections: int = Field(512, ge=8, description="Connections at a time; more are refused with 503.")
+    receive_timeout: float = Field(
+        30.0, gt=0, le=_MOST_SECONDS, description="A request must have arrived whole within this time."
+    )
+    max_connections: int = Field(
+        512, ge=8, le=1_000_000, description="Connections at a time; more are refused with 503."
+    )
     rate: int = Field(
         6000,
         ge=0,
+        le=10_000_000,
         description="Requests a minute of one token, or of all who need none; more get 429. 0 for any number.",
     )
-    link_expiry: float = Field(7 * 86400.0, ge=60, description="A signed link to a picture works for so long.")
+    link_expiry: float = Field(
+        7 * 86400.0, ge=60, le=_TEN_YEARS, description="A signed link to a picture works for so long."
+    )
     a1111: FrontEndSettings = Field(
         FrontEndSettings(), description="What serves the routes of A1111 under /sdapi/v1, for each kind of request."
     )
@@ -188,10 +207,11 @@ class Settings(BaseSettings):
         description="Whoever has the token is a chat that says which of its users asks (X-User-Id, "
         "X-OpenWebUI-User-Id); each has jobs, pictures and presets of their own.",
     )
-    job_timeout: float = Field(1800.0, gt=0, description="Longest time one job may run.")
+    job_timeout: float = Field(1800.0, gt=0, le=_MOST_SECONDS, description="Longest time one job may run.")
     backend_gone: float = Field(
         120.0,
         ge=1,
+        le=_MOST_SECONDS,
         description="A running job waits this long for a ComfyUI that stopped answering, and a chat over HTTP for an "
         "LLM server.",
     )
@@ -201,10 +221,10 @@ class Settings(BaseSettings):
         le=10,
         description="Runs of one job, when ComfyUI dies under it. When the workbench itself ends, five times as many.",
     )
-    max_queue: int = Field(1000, ge=1, description="Most jobs that may wait; more are refused.")
-    max_queue_per_owner: int = Field(1000, ge=1, description="Most jobs of one person that may wait.")
+    max_queue: int = Field(1000, ge=1, le=_MOST_JOBS, description="Most jobs that may wait; more are refused.")
+    max_queue_per_owner: int = Field(1000, ge=1, le=_MOST_JOBS, description="Most jobs of one person that may wait.")
     queue_expiry: float = Field(
-        7 * 86400.0, gt=0, description="A job that could not be started within this time is given up."
+        7 * 86400.0, gt=0, le=_TEN_YEARS, description="A job that could not be started within this time is given up."
     )
     concurrency: int = Field(1, ge=1, le=16, description="Jobs handed to one ComfyUI at a time.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="What is logged to stderr.")
@@ -239,20 +259,14 @@ class Settings(BaseSettings):
     @field_validator("comfyui_url")
     @classmethod
     def _addresses(cls, value: str) -> str:
-        urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
-        if not urls:
+        if not (urls := _addresses(value)):
             raise ValueError("names no address; example: http://127.0.0.1:8188")
-        for url in urls:
-            _URL.validate_python(url)
         return ",".join(urls)
 
     @field_validator("llm_url")
     @classmethod
     def _llm_addresses(cls, value: str) -> str:
-        urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
-        for url in urls:
-            _URL.validate_python(url)
-        return ",".join(urls)
+        return ",".join(_addresses(value))
 
     @field_validator("backends")
     @classmethod
@@ -290,7 +304,7 @@ class Settings(BaseSettings):
         numbered = [
             BackendSettings(
                 name="comfyui" if number == 1 else f"comfyui-{number}",
-                url=_URL.validate_python(url),
+                url=_ADDRESS.validate_python(url),
                 concurrency=self.concurrency,
                 card=self.card,
                 authorization=self.comfyui_authorization,
@@ -333,6 +347,22 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
 
+def _addresses(value: str) -> list[str]:
+    """Those of a list with commas. Raises ValueError, which says what is wrong and does not show it."""
+    urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
+    for url in urls:
+        try:
+            _ADDRESS.validate_python(url)
+        except ValidationError as failure:
+            raise ValueError(_said_of(failure)) from None
+    return urls
+
+
+def _said_of(failure: ValidationError) -> str:
+    """What is wrong first, without the value."""
+    return failure.errors(include_input=False, include_url=False)[0]["msg"].removeprefix("Value error, ")
+
+
 def check_names(settings: Settings) -> None:
     """Raises ValueError when two servers have one name."""
     names = [server.name for server in (*settings.all_backends, *settings.all_llm_servers)]
@@ -352,10 +382,10 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as failure:
         first = failure.errors(include_input=False, include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        where = [str(part) for part in first["loc"]] or ["settings"]
         raise SettingsError(
-            f"The setting {key!r} cannot be used: {first['msg']}.",
-            hint=f"Mend WORKBENCH_{key.upper()} or the settings file; settings.example.toml describes every key.",
+            f"The setting {'.'.join(where)!r} cannot be used: {_said_of(failure)}.",
+            hint=f"Mend WORKBENCH_{where[0].upper()} or the settings file; settings.example.toml describes every key.",
         ) from None
     except (ValueError, OSError) as failure:
         failure = failure.strerror if isinstance(failure, OSError) else failure

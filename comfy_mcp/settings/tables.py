@@ -6,15 +6,25 @@ Owns their keys and ranges; `settings` reads them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator
+import httpx
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from llm_bridge.endpoints import Endpoint
 from llm_bridge.errors import BadInput
 from llm_bridge.providers.registry import dialect_named
 
-__all__ = ["Authorization", "BackendSettings", "FrontEndSettings", "LLMServerSettings"]
+__all__ = ["Address", "Authorization", "BackendSettings", "FrontEndSettings", "LLMServerSettings"]
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -28,13 +38,32 @@ def _sendable(value: SecretStr) -> SecretStr:
 Authorization = Annotated[SecretStr, AfterValidator(_sendable)]
 
 
+def _reachable(value: AnyHttpUrl) -> AnyHttpUrl:
+    if value.username is not None or value.password is not None:
+        raise ValueError("holds a password, which belongs into authorization, or into the variable of key_env")
+    if value.query is not None or value.fragment is not None:
+        raise ValueError("has a part that begins with ? or #, which the address of a server has not")
+    if value.port == 0:
+        raise ValueError("has the port 0, where nothing answers")
+    try:
+        # Neither the one nor the other takes every name that pydantic does, and they say so only when it is used.
+        _ = httpx.URL(str(value)).host, (value.host or "").encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        raise ValueError("names no host that there can be") from None
+    return value
+
+
+Address = Annotated[AnyHttpUrl, AfterValidator(_reachable)]
+"""Where a server answers: a scheme, a host, a port and a path, and no secret."""
+
+
 class BackendSettings(BaseModel):
     """One `[[backends]]` table. Backends on the same ``card`` take turns; ``tags`` are for jobs that ask for them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=_NAME)
-    url: AnyHttpUrl
+    url: Address
     concurrency: int = Field(1, ge=1, le=16)
     card: str = Field("", max_length=64)
     tags: frozenset[str] = frozenset()
@@ -76,7 +105,7 @@ class LLMServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=_NAME)
-    url: AnyHttpUrl
+    url: Address
     kind: str | None = None
     key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
     concurrency: int = Field(1, ge=1, le=256)
@@ -92,6 +121,14 @@ class LLMServerSettings(BaseModel):
             return value and dialect_named(value).kind
         except BadInput as failure:
             raise ValueError(str(failure)) from None
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        try:
+            _ = self.endpoint
+        except BadInput as failure:
+            raise ValueError(str(failure)) from None
+        return self
 
     @property
     def address(self) -> str:

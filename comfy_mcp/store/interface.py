@@ -305,8 +305,8 @@ class JobStore(Protocol):
         """Record an uploaded asset."""
         ...
 
-    async def drop_asset(self, asset: Asset) -> bool:
-        """Forget an uploaded asset, and tell whether no other has its key; one that a job made stays."""
+    async def drop_asset(self, asset: Asset) -> None:
+        """Forget an uploaded asset, whose bytes are then among those `leaving`; one that a job made stays."""
         ...
 
     async def asset(self, asset: str, owner: str | None = None) -> Asset:

@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from comfy_mcp.jobs import Job
-from comfy_mcp.store.interface import NewJob
 
 __all__ = ["Lineup", "Spot", "Standing"]
 
@@ -52,7 +51,8 @@ class Lineup(Protocol):
         ...
 
     async def ended(self, owner: str | None, since: float, limit: int) -> Sequence[Job]:
-        """What ended after ``since`` (seconds since 1970), last first, of what was asked for lately."""
+        """What ended after ``since`` (seconds since 1970), of what was asked for lately: last first, the cancelled ones
+        after all others."""
         ...
 
     async def move(self, job: str, owner: str | None, spot: Spot, other: str = "") -> None:
@@ -72,6 +72,6 @@ class Lineup(Protocol):
         """End all waiting jobs of an owner as cancelled, and ask for the end of the ``running`` ones; their ids."""
         ...
 
-    async def copy(self, job: str, owner: str | None) -> NewJob:
-        """What `enqueue` takes to run a job again exactly as it was, however long that waits. Raises NotFound."""
+    async def needs(self, job: str) -> frozenset[str]:
+        """What a backend must offer to run a job, as `enqueue` was told; nothing where that is not known any more."""
         ...

@@ -5,10 +5,10 @@ A picture here is every file that a job made or a person sent. Used by whoever s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from comfy_mcp.jobs import Asset
 
@@ -92,6 +92,10 @@ class Pictures(Protocol):
         """What there is to choose from, each in the order of the alphabet."""
         ...
 
+    async def newest(self, owner: str, each: Literal["template", "style"]) -> Mapping[str, str]:
+        """The id of the owner's newest picture (no video, no sound) made with each template, or in each style."""
+        ...
+
     async def usage(self, owner: str | None = None) -> Usage:
         """What the pictures of an owner take, or those of all."""
         ...
@@ -109,9 +113,13 @@ class Pictures(Protocol):
         ...
 
     async def leaving(self, limit: int) -> Sequence[Asset]:
-        """Forgotten files whose bytes nothing else has, and nobody could be recording now."""
+        """Forgotten files whose bytes nothing else has, and no running job could be recording now."""
         ...
 
-    async def left(self, keys: Sequence[str]) -> None:
-        """The bytes of these keys are gone."""
+    async def erase(self, key: str, remove: Callable[[], None]) -> None:
+        """``remove`` the bytes of a key while nobody can record anything, if they are still to go.
+
+        ``remove`` is called in a thread; what it raises passes through, and the key stays among those `leaving`. Who
+        records an asset looks afterwards whether its bytes are there: they may have gone right before.
+        """
         ...

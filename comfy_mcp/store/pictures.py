@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from comfy_mcp.errors import NotFound
 from comfy_mcp.jobs import Asset
@@ -19,7 +19,7 @@ from comfy_mcp.store.database import Database
 from comfy_mcp.store.picture_values import Dropped, Facets, Found, Sought, Usage
 from comfy_mcp.store.searching import searchable
 
-__all__ = ["SqlitePictures", "remember"]
+__all__ = ["SqlitePictures", "forget", "remember"]
 
 _MOST_WORDS, _MOST_FACETS, _PROMPT_LETTERS = 16, 200, 300
 _WORD = re.compile(r"\w")
@@ -38,6 +38,21 @@ WITH bound (text) AS (
 )
 """
 """A part of a statement: the assets that jobs which have not ended read."""
+_RECORDED = "EXISTS (SELECT 1 FROM asset WHERE json_extract(asset.record, '$.key') = +leaving.key)"
+"""The plus takes the type from the column, without which SQLite does not look into the index."""
+_MADE_NOW = (
+    "EXISTS (SELECT 1 FROM job WHERE state = 'running' AND job.template = leaving.template"
+    " AND json_extract(job.bound, '$.values.seed') IS leaving.seed)"
+)
+"""A running job may have stored its files already; it records them when it ends."""
+_SPAN = """
+WITH span (first, last) AS MATERIALIZED (
+    SELECT min(seq), max(seq) FROM picture INDEXED BY picture_made WHERE made >= ? AND made < ?
+)
+"""
+"""A part of a statement: where those of some days lie, so that the index of words is read there alone. Clocks are put
+back at times, so others may lie between them."""
+_ALWAYS = (0.0, 1e12)
 _ONE_OF = """
 WITH RECURSIVE each (value) AS (
     SELECT min({0}) FROM picture WHERE owner = :owner AND {0} > ''
@@ -46,6 +61,11 @@ WITH RECURSIVE each (value) AS (
 ) SELECT value FROM each WHERE value IS NOT NULL LIMIT {1}
 """
 """Jumps from value to value in the index instead of reading every picture."""
+_NEWEST = f"""
+SELECT value, (
+    SELECT asset FROM picture WHERE owner = :owner AND {{0}} = value AND kind = 'image' ORDER BY seq DESC LIMIT 1
+) AS asset FROM ({_ONE_OF})
+"""
 
 
 def remember(db: sqlite3.Connection, asset: str) -> None:
@@ -78,7 +98,7 @@ class SqlitePictures:
             query += f" ORDER BY found.rowid {'ASC' if newer else 'DESC'} LIMIT ?"
             return [_read(row) for row in db.execute(query, [*values, limit])]
 
-        return await self._database.read(select)
+        return await self._database.search(select)
 
     async def get(self, asset: str, owner: str | None = None) -> Found:
         query = (
@@ -101,11 +121,18 @@ class SqlitePictures:
 
             return Facets(values("template"), values("model"), values("style"))
 
-        return await self._database.read(select)
+        return await self._database.search(select)
+
+    async def newest(self, owner: str, each: Literal["template", "style"]) -> Mapping[str, str]:
+        def select(db: sqlite3.Connection) -> Mapping[str, str]:
+            found = db.execute(_NEWEST.format(each, _MOST_FACETS), {"owner": owner})
+            return {row["value"]: row["asset"] for row in found if row["asset"] is not None}
+
+        return await self._database.search(select)
 
     async def usage(self, owner: str | None = None) -> Usage:
         where, values = ("", ()) if owner is None else (" WHERE owner = ?", (owner,))
-        query = f"SELECT count(*), coalesce(sum(size), 0) FROM picture{where}"
+        query = f"SELECT coalesce(sum(count), 0), coalesce(sum(size), 0) FROM taken{where}"
         return await self._database.read(lambda db: Usage(*db.execute(query, values).fetchone()))
 
     async def mark(self, asset: str, owner: str, kept: bool) -> None:
@@ -120,16 +147,16 @@ class SqlitePictures:
         await self._database.write(update)
 
     async def drop(self, assets: Sequence[str], owner: str) -> Dropped:
-        def forget(db: sqlite3.Connection) -> Dropped:
+        def drop(db: sqlite3.Connection) -> Dropped:
             named = "asset IN (SELECT value FROM json_each(?)) AND owner = ?"
             query = f"{_NEEDED} SELECT asset, asset IN needed AS needed FROM picture WHERE {named}"
             found = db.execute(query, (json.dumps(list(assets)), owner)).fetchall()
             return Dropped(
-                _forget(db, [row["asset"] for row in found if not row["needed"]]),
+                forget(db, [row["asset"] for row in found if not row["needed"]]),
                 [row["asset"] for row in found if row["needed"]],
             )
 
-        return await self._database.write(forget)
+        return await self._database.write(drop)
 
     async def drop_aged(self, before: float, limit: int) -> Dropped:
         aged = "NOT kept AND made < ?"
@@ -137,24 +164,18 @@ class SqlitePictures:
         def nothing(db: sqlite3.Connection) -> bool:
             return db.execute(f"SELECT 1 FROM picture WHERE {aged} LIMIT 1", (before,)).fetchone() is None
 
-        def forget(db: sqlite3.Connection) -> Dropped:
+        def drop(db: sqlite3.Connection) -> Dropped:
             query = f"{_NEEDED} SELECT asset FROM picture WHERE {aged} AND asset NOT IN needed ORDER BY made LIMIT ?"
-            return Dropped(_forget(db, [row["asset"] for row in db.execute(query, (before, limit))]), ())
+            return Dropped(forget(db, [row["asset"] for row in db.execute(query, (before, limit))]), ())
 
-        return await self._database.write_unless(nothing, forget) or Dropped((), ())
+        return await self._database.write_unless(nothing, drop) or Dropped((), ())
 
     async def leaving(self, limit: int) -> Sequence[Asset]:
-        # The plus takes the type from the column, without which SQLite does not look into the index.
-        recorded = "EXISTS (SELECT 1 FROM asset WHERE json_extract(asset.record, '$.key') = +leaving.key)"
-        # A running job may have stored its files already; it records them when it ends.
-        made_now = (
-            "EXISTS (SELECT 1 FROM job WHERE state = 'running' AND job.template = leaving.template"
-            " AND json_extract(job.bound, '$.values.seed') IS leaving.seed)"
-        )
-
         def take(db: sqlite3.Connection) -> Sequence[Asset]:
-            db.execute(f"DELETE FROM leaving WHERE {recorded}")
-            found = db.execute(f"SELECT record FROM leaving WHERE NOT {made_now} LIMIT ?", (limit,))
+            db.execute(f"DELETE FROM leaving WHERE {_RECORDED}")
+            # By chance: one that cannot be removed does not keep all others back.
+            query = f"SELECT record FROM leaving WHERE NOT {_MADE_NOW} ORDER BY random() LIMIT ?"
+            found = db.execute(query, (limit,))
             return [rows.read_asset(row["record"]) for row in found]
 
         def nothing(db: sqlite3.Connection) -> bool:
@@ -162,12 +183,18 @@ class SqlitePictures:
 
         return await self._database.write_unless(nothing, take) or ()
 
-    async def left(self, keys: Sequence[str]) -> None:
-        query = "DELETE FROM leaving WHERE key IN (SELECT value FROM json_each(?))"
-        await self._database.write(lambda db: db.execute(query, (json.dumps(list(keys)),)))
+    async def erase(self, key: str, remove: Callable[[], None]) -> None:
+        def take(db: sqlite3.Connection) -> None:
+            query = f"SELECT 1 FROM leaving WHERE key = ? AND NOT {_RECORDED} AND NOT {_MADE_NOW}"
+            if db.execute(query, (key,)).fetchone() is not None:
+                remove()
+                db.execute("DELETE FROM leaving WHERE key = ?", (key,))
+
+        await self._database.write(take)
 
 
-def _forget(db: sqlite3.Connection, assets: Sequence[str]) -> list[Asset]:
+def forget(db: sqlite3.Connection, assets: Sequence[str]) -> list[Asset]:
+    """Drop the records of these assets, and note that their bytes must go."""
     named = json.dumps(list(assets))
     db.execute(
         "INSERT OR IGNORE INTO leaving (key, record, template, seed) SELECT json_extract(asset.record, '$.key'),"
@@ -181,22 +208,20 @@ def _forget(db: sqlite3.Connection, assets: Sequence[str]) -> list[Asset]:
 
 def _which(owner: str, sought: Sought) -> tuple[str, list[Any]]:
     """The beginning of a query for these pictures."""
+    dated = sought.since is not None or sought.until is not None
     query = (
-        f"{_FOUND} FROM found CROSS JOIN picture ON picture.seq = found.rowid"
+        f"{_SPAN if dated else ''}{_FOUND} FROM found CROSS JOIN picture ON picture.seq = found.rowid"
         " JOIN asset ON asset.id = picture.asset LEFT JOIN job ON job.seq = asset.job WHERE found MATCH ?"
     )
     values: list[Any] = [_matched(owner, sought)]
-    # The time tells a place in the order, so that the index of words is read from there on only.
-    if sought.since is not None:
-        query += (
-            " AND picture.made >= ? AND found.rowid >= (SELECT seq FROM picture WHERE made >= ? ORDER BY made LIMIT 1)"
-        )
-        values += [sought.since, sought.since]
-    if sought.until is not None:
-        latest = "(SELECT seq FROM picture WHERE made < ? ORDER BY made DESC LIMIT 1)"
-        query += f" AND picture.made < ? AND found.rowid <= {latest}"
-        values += [sought.until, sought.until]
-    return query, values
+    if not dated:
+        return query, values
+    days = [end if told is None else told for told, end in zip((sought.since, sought.until), _ALWAYS, strict=True)]
+    query += (
+        " AND found.rowid BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)"
+        " AND picture.made >= ? AND picture.made < ?"
+    )
+    return query, [*days, *values, *days]
 
 
 def _matched(owner: str, sought: Sought) -> str:

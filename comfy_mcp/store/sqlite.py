@@ -28,7 +28,7 @@ from comfy_mcp.store.interface import (
     Record,
     Start,
 )
-from comfy_mcp.store.pictures import SqlitePictures, remember
+from comfy_mcp.store.pictures import SqlitePictures, forget, remember
 from comfy_mcp.store.sqlite_lineup import SqliteLineup
 
 __all__ = ["SqliteStore"]
@@ -306,11 +306,12 @@ class SqliteStore:
     async def add_asset(self, owner: str, asset: Asset) -> None:
         await self._database.write(lambda db: _insert_asset(db, owner, asset))
 
-    async def drop_asset(self, asset: Asset) -> bool:
-        forget = "DELETE FROM asset WHERE id = ? AND job IS NULL"
-        others = "SELECT 1 FROM asset WHERE json_extract(record, '$.key') = ? LIMIT 1"
-        await self._database.write(lambda db: db.execute(forget, (asset.id,)))
-        return await self._database.read(lambda db: db.execute(others, (asset.key,)).fetchone() is None)
+    async def drop_asset(self, asset: Asset) -> None:
+        def drop(db: sqlite3.Connection) -> None:
+            found = db.execute("SELECT id FROM asset WHERE id = ? AND job IS NULL", (asset.id,))
+            forget(db, [row["id"] for row in found])
+
+        await self._database.write(drop)
 
     async def asset(self, asset: str, owner: str | None = None) -> Asset:
         def select(db: sqlite3.Connection) -> Asset:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from comfy_mcp.errors import BadRequest, NotFound
 from comfy_mcp.jobs import Job
 from comfy_mcp.store.database import Database
-from comfy_mcp.store.interface import NewJob
 from comfy_mcp.store.lineup import Spot, Standing
 
 __all__ = ["SqliteLineup"]
@@ -54,7 +53,7 @@ class SqliteLineup:
     async def ended(self, owner: str | None, since: float, limit: int) -> Sequence[Job]:
         query = (
             "SELECT * FROM listed WHERE seq > (SELECT coalesce(max(seq), 0) FROM job) - ? AND (? IS NULL OR owner = ?)"
-            " AND finished > ? ORDER BY finished DESC LIMIT ?"
+            " AND finished > ? ORDER BY state = 'cancelled', finished DESC LIMIT ?"
         )
         return await self._jobs(query, _LATELY, owner, owner, since, limit)
 
@@ -98,17 +97,12 @@ class SqliteLineup:
 
         return await self._database.write(update)
 
-    async def copy(self, job: str, owner: str | None) -> NewJob:
-        def select(db: sqlite3.Connection) -> NewJob:
-            row = _found(db, job, owner)
-            found = self._read(db, row)
-            lane = db.execute("SELECT needs FROM lane WHERE id = ?", (row["lane"],)).fetchone()
-            return NewJob(
-                *(found.owner, found.template, found.style, found.bound, found.bound.warnings),
-                priority=found.priority,
-                model=found.model,
-                needs=frozenset(json.loads(lane["needs"])) if lane else frozenset(),
-            )
+    async def needs(self, job: str) -> frozenset[str]:
+        query = "SELECT lane.needs FROM job JOIN lane ON lane.id = job.lane WHERE job.id = ?"
+
+        def select(db: sqlite3.Connection) -> frozenset[str]:
+            row = db.execute(query, (job,)).fetchone()
+            return frozenset(json.loads(row["needs"])) if row else frozenset()
 
         return await self._database.read(select)
 

@@ -9,7 +9,7 @@ import mcp_types as types
 
 from comfy_mcp.apps import form_for_page
 from comfy_mcp.content import text_result
-from comfy_mcp.errors import InvalidParameter, nearest
+from comfy_mcp.errors import BadRequest, InvalidParameter, nearest
 from comfy_mcp.texts import CHAT
 from comfy_mcp.tools.arguments import TEMPLATE, object_of, schema, text_of
 from comfy_mcp.tools.registry import Caller, Tool
@@ -116,6 +116,10 @@ async def _open_form(workbench: Workbench, caller: Caller, arguments: Mapping[st
     if (name := text_of(arguments, "template", "txt2img")) == CHAT:
         raise InvalidParameter("template", "There is no form for a chat.", hint="run_template asks a model.")
     template = workbench.catalogue.get(name)
+    if not caller.budget.structured:
+        raise BadRequest(
+            "This chat shows no forms.", hint=f"describe_template tells what {name} takes, run_template runs it."
+        )
     values = object_of(arguments, "values")
     described = await workbench.describe(template.id)
     named = {"id": template.id, "title": template.title, "description": template.description}

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
-
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any, cast
 
 from comfy_mcp.ui.words import words_in
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["environment", "read_static"]
 
@@ -19,6 +20,9 @@ __all__ = ["environment", "read_static"]
 @cache
 def environment(language: str, package: str | None = None) -> Environment:
     """The templates of this package, and before them those of another ``package``, with the words of a language."""
+    # It takes a while, and a server that a chat has started must answer at once.
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
     own = PackageLoader("comfy_mcp.ui", "markup")
     made = Environment(
         loader=own if package is None else ChoiceLoader([PackageLoader(package, "markup"), own]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy_mcp.errors import InvalidParameter
@@ -17,6 +17,9 @@ __all__ = ["ONLY_SET", "Choice", "Field", "Form", "Group", "form_of", "values_of
 
 ONLY_SET = "only-set"
 """A posted form that has this field holds nothing but what the person set. No parameter can be called so."""
+
+_SHAPES = {"1:1": (1, 1), "4:3": (4, 3), "3:2": (3, 2), "16:9": (16, 9), "3:4": (3, 4), "2:3": (2, 3), "9:16": (9, 16)}
+"""What a size can be brought to with one press: width to height."""
 
 _MOST_SELECTED = 12
 _MOST_SLID = 100_000
@@ -52,6 +55,7 @@ class Field:
 
     ``kind`` names the control; ``given``: the person set it; ``locked``: an administrator did, for good. A ``size`` has
     the fields for width and height as its ``parts``. ``picture`` is the address of the picture that it holds now.
+    Besides its ``choices`` there are so many ``more``, which whoever shows the form has no room for.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Field:
     given: bool = False
     locked: bool = False
     choices: tuple[Choice, ...] = ()
+    more: int = 0
     parts: tuple[Field, ...] = ()
     picture: str | None = None
 
@@ -82,6 +87,16 @@ class Field:
     def chosen(self) -> str:
         """What the choice of now is called."""
         return next((choice.title for choice in self.choices if choice.value == self.value), self.value)
+
+    @property
+    def shapes(self) -> tuple[tuple[str, bool], ...]:
+        """The shapes of a size, and whether it has each now, as near as the grid of its sides lets it."""
+        if not all(_WHOLE.fullmatch(part.value) for part in self.parts):
+            return tuple((shape, False) for shape in _SHAPES)
+        wide, high = (int(part.value) for part in self.parts)
+        off = {shape: abs(wide * down - high * across) / (across + down) for shape, (across, down) in _SHAPES.items()}
+        least, grid = min(off.values()), float(self.parts[0].step or 1)
+        return tuple((shape, each == least and each < grid / 2) for shape, each in off.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +132,19 @@ def form_of(
     locked: Mapping[str, Any] = {},
     loaded: Iterable[str] = (),
     pictures: Mapping[str, str] = {},
+    most: int | None = None,
 ) -> Form:
     """The form of a template as `describe` tells of it.
 
     ``styles`` have id, title, description and thumbnail (an address or None); ``values`` are what the person set, the
     style among them; ``locked`` what an administrator fixed; ``loaded`` names of models; ``pictures`` addresses to show
-    for parameters that hold one.
+    for parameters that hold one. Of the choices of each parameter no more than ``most`` are listed, and what is set and
+    what is the default.
     """
     parameters: list[Mapping[str, Any]] = list(described["parameters"])
     ready = frozenset(loaded)
-    made = [(_field(told, values, locked, ready, pictures), bool(told["advanced"])) for told in parameters]
+    fields = (_field(told, values, locked, ready, pictures) for told in parameters)
+    made = [(_listing(field, most), bool(told["advanced"])) for field, told in zip(fields, parameters, strict=True)]
     if described["style"] and styles:
         place = next((at for at, (field, folded) in enumerate(made) if field.group or folded), len(made))
         made.insert(place, (_style_field(styles, values, locked), False))
@@ -205,6 +223,14 @@ def _choices(offered: Iterable[Any], value: str, loaded: frozenset[str]) -> tupl
     return tuple(
         Choice(name, name, loaded=name in loaded) for name in sorted(names, key=lambda name: name not in loaded)
     )
+
+
+def _listing(field: Field, most: int | None) -> Field:
+    if most is None:
+        return field
+    always = (field.value, field.default)
+    listed = tuple(each for at, each in enumerate(field.choices) if at < most or each.value in always)
+    return replace(field, choices=listed, more=len(field.choices) - len(listed))
 
 
 def _style_field(styles: Sequence[Mapping[str, Any]], values: Mapping[str, Any], locked: Mapping[str, Any]) -> Field:

@@ -24,6 +24,7 @@ from comfy_mcp.errors import (
     Conflict,
     ConversionError,
     InvalidParameter,
+    MissingNode,
     NotAllowed,
     NotFound,
     TemplateError,
@@ -49,6 +50,7 @@ from comfy_mcp.workflows import (
     shipped_folder,
     write_template,
 )
+from comfy_mcp.workflows.importer.naming import says_nothing
 
 if TYPE_CHECKING:
     from comfy_mcp.workbench.workbench import Workbench
@@ -68,6 +70,7 @@ class Authoring:
 
     def __init__(self, workbench: Workbench) -> None:
         self._workbench = workbench
+        self._keeping = anyio.Lock()
 
     async def infos(self) -> tuple[list[ObjectInfo], WorkbenchError | None]:
         """What every ComfyUI offers, as last heard; and why none answers now, if none does."""
@@ -86,7 +89,8 @@ class Authoring:
         return min(looked, key=len) if looked else []
 
     async def import_file(self, data: bytes, name: str, owner: str) -> Draft:
-        """A draft of an exported workflow, or of a picture that carries one; ``name`` is that of the file.
+        """A draft of an exported workflow, or of a picture that carries one; ``name`` is that of the file, left
+        out where it says nothing. One in the API format becomes a draft even where nodes are missing.
 
         Raises:
             ConversionError: it carries none, or one that cannot be converted; the detail ``nodes`` are missing ones.
@@ -95,6 +99,7 @@ class Authoring:
             BackendUnavailable: no ComfyUI answers, or ever did, to say what its nodes take.
         """
         title = "".join(letter if letter.isprintable() else " " for letter in name[:200])
+        title = "" if says_nothing(title) else title
         pool = self._workbench.pool
         try:
             imported = await _imported(data, title, await pool.object_infos())
@@ -102,7 +107,7 @@ class Authoring:
             if "nodes" not in failure.details:
                 raise
             # A node pack may have been added since ComfyUI was asked.
-            imported = await _imported(data, title, await pool.object_infos(fresh=True))
+            imported = await _imported(data, title, await pool.object_infos(fresh=True), may_lack=True)
         draft = Draft.begun(_new_id(), imported.id, imported.manifest, imported.graph, warnings=imported.warnings)
         return await self._begun(draft, owner)
 
@@ -116,7 +121,7 @@ class Authoring:
     async def _begun(self, draft: Draft, owner: str) -> Draft:
         rows = (*draft.rows[:MOST_ROWS], *(replace(row, keep=False) for row in draft.rows[MOST_ROWS:]))[:MOST_ROWS]
         draft = replace(draft, rows=rows)
-        await self.keep(draft, owner)
+        await self._write(draft, owner)
         await self._workbench.store.prune_records(owner, _KIND, _MOST)
         return draft
 
@@ -134,20 +139,30 @@ class Authoring:
         return Draft.read(record)
 
     async def keep(self, draft: Draft, owner: str) -> None:
-        """Keep what was changed of it."""
-        await self._workbench.store.keep_record(Record(owner, _KIND, draft.id, draft.record()))
+        """Keep what was changed of it, unless it was saved or discarded meanwhile: it does not come back."""
+        async with self._keeping:
+            if await self._workbench.store.record(owner, _KIND, draft.id) is not None:
+                await self._write(draft, owner)
 
     async def discard(self, draft: Draft, owner: str) -> None:
-        await self._workbench.store.drop_record(owner, _KIND, draft.id)
+        """Forget it."""
+        async with self._keeping:
+            await self._workbench.store.drop_record(owner, _KIND, draft.id)
+
+    async def _write(self, draft: Draft, owner: str) -> None:
+        await self._workbench.store.keep_record(Record(owner, _KIND, draft.id, draft.record()))
 
     async def with_parameter(self, draft: Draft, place: str) -> Draft:
-        """With one more parameter at a place (`Class#node.input`) that is still free. Raises InvalidParameter."""
+        """With one more parameter at a place (`Class#node.input`) that is still free. Raises InvalidParameter, and
+        MissingNode where no ComfyUI says what it takes."""
         bind = next((each for each in draft.free_places() if str(each) == place), None)
         infos, outage = await self.infos()
         if outage is not None and not infos:
             raise outage
         fit = next((info for info in infos if info.has(bind.class_type)), None) if bind else None
         told = parameter_at(draft.graph, fit, bind.node, bind.input) if bind and fit else None
+        if bind is not None and fit is None:
+            raise MissingNode.of([bind.class_type])
         if bind is None or told is None:
             raise InvalidParameter("place", "That cannot be set.", hint="Choose another value of the graph.")
         if len(draft.rows) >= MOST_ROWS:
@@ -239,7 +254,7 @@ class Authoring:
         """The WebP that stands for a template. Raises NotFound."""
         folder = self._workbench.catalogue.get(name).folder
         if (data := await to_thread.run_sync(read_preview, folder)) is None:
-            raise NotFound("There is no preview.", hint="Choose a picture for it on its page.")
+            raise NotFound("This template has no preview.", hint="Put a preview.webp of at most 1 MB into its folder.")
         return data
 
     async def pictures(self, name: str, owner: str) -> list[Asset]:
@@ -283,12 +298,13 @@ def _whole(draft: Draft) -> Template:
     return template
 
 
-async def _imported(data: bytes, title: str, infos: Sequence[ObjectInfo]) -> Imported:
+async def _imported(data: bytes, title: str, infos: Sequence[ObjectInfo], *, may_lack: bool = False) -> Imported:
     """For the first ComfyUI that can take it; what the first one refused is told when none can."""
     refusal: WorkbenchError | None = None
-    for info in infos:
+    for info, lacking in [(info, False) for info in infos] + [(info, True) for info in infos if may_lack]:
         try:
-            return await to_thread.run_sync(partial(import_workflow, data, name=title, object_info=info))
+            read = partial(import_workflow, data, name=title, object_info=info, may_lack=lacking)
+            return await to_thread.run_sync(read)
         except WorkbenchError as failure:
             refusal = refusal or failure
         except (ValidationError, RecursionError):

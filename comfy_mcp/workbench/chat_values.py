@@ -38,6 +38,22 @@ CHAT_LISTED = {"id": CHAT, "title": "Chat", "description": "Ask a language model
 
 _SAMPLED = ("temperature", "top_p", "top_k", "min_p", "seed", "max_tokens")
 _KINDS = {"model": "model", "image": "image", "seed": "seed"}
+_LABELS = {
+    "prompt": "Prompt",
+    "model": "Model",
+    "system": "System prompt",
+    "image": "Image",
+    "temperature": "Temperature",
+    "top_p": "Top P",
+    "top_k": "Top K",
+    "min_p": "Min P",
+    "seed": "Seed",
+    "max_tokens": "Longest answer",
+    "stop": "Stop at",
+    "think": "Think first",
+    "schema": "Form of the answer",
+}
+"""What each value is called in a form."""
 _TYPES = {"integer": "int", "number": "float", "boolean": "bool"}
 
 
@@ -78,7 +94,7 @@ class ChatValues(BaseModel):
     top_k: Annotated[int | None, Field(ge=0, le=100_000, description="So many of the likeliest tokens.")] = None
     min_p: Annotated[float | None, Field(ge=0, le=1, description="Least share of the likeliest token.")] = None
     seed: Annotated[int | None, Field(ge=0, le=2**53 - 1, description="The same seed, the same answer.")] = None
-    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000, description="Longest answer.")] = None
+    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000, description="In tokens, a few letters each.")] = None
     stop: Annotated[
         tuple[_Stop, ...], BeforeValidator(_several), Field(max_length=16, description="Texts that end the answer.")
     ] = ()
@@ -135,7 +151,7 @@ def _described(name: str, told: Mapping[str, Any], required: bool) -> dict[str, 
     return {
         "name": name,
         "type": _KINDS.get(name) or _TYPES.get(limits["type"], "text"),
-        "label": name,
+        "label": _LABELS[name],
         "help": told["description"],
         "group": "",
         "advanced": name not in ("prompt", "model", "system", "image"),

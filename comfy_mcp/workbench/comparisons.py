@@ -277,9 +277,12 @@ class Comparisons:
                     await self._woken.wait()
 
     async def _look(self, tasks: TaskGroup) -> None:
-        """Begin what nobody drives, the oldest first, and stop what was cancelled."""
+        """Begin what nobody drives, the oldest first, and stop what was cancelled or deleted."""
+        names = await to_thread.run_sync(self._plans.names)
         # One that was deleted may come again, under the same key.
-        self._ended &= await to_thread.run_sync(self._plans.names)
+        self._ended &= names
+        for gone in self._driven.keys() - names:
+            self._driven[gone].scope.cancel()
         plans = await to_thread.run_sync(self._plans.all, self._ended)
         for plan in reversed(plans):
             drive = self._driven.get(plan.id)
@@ -299,15 +302,22 @@ class Comparisons:
         plan = drive.plan
         try:
             with drive.scope:
-                await self._move(drive, **await self._outcome(drive))
+                await self._conclude(drive, **await self._outcome(drive))
             if drive.scope.cancelled_caught:
                 await self._stop_jobs(plan)
-                await self._move(drive, state=PlanState.CANCELLED)
+                await self._conclude(drive, state=PlanState.CANCELLED)
         except Exception:
             log.exception("What came of comparison %s cannot be kept; it is taken up again later.", plan.id)
             await anyio.sleep(_AGAIN_SECONDS)
         finally:
             del self._driven[plan.id]
+
+    async def _conclude(self, drive: _Drive, **changes: Any) -> None:
+        """Keep how it ended, or stop what is left of it when it was deleted meanwhile."""
+        if await self.find(drive.plan.id) is None:
+            await self._stop_jobs(drive.plan)
+        else:
+            await self._move(drive, **changes)
 
     async def _outcome(self, drive: _Drive) -> dict[str, Any]:
         """See it through; how its plan changes by that."""

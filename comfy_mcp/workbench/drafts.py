@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +22,7 @@ from comfy_mcp.workflows.manifest import manifest_from, named_problem
 __all__ = ["MOST_ROWS", "Draft", "Problem", "Row"]
 
 MOST_ROWS = 100
+_MOST_PLACES = 2_000
 _NUMBERS = ("int", "float", "seed")
 _KEPT = ("capture", "keep_in_comfyui", "timeout")
 _LIMITS = ("min", "max", "step")
@@ -148,6 +151,11 @@ class Draft:
         """What `record` wrote."""
         return _DRAFT.validate_python(record)
 
+    @property
+    def since(self) -> datetime:
+        """When it was begun, which its id begins with."""
+        return datetime.fromtimestamp(int(self.id[:13]) / 1000, UTC)
+
     def record(self) -> dict[str, Any]:
         return {**asdict(self), "rest": dict(self.rest), "trial": dict(self.trial)}
 
@@ -171,15 +179,16 @@ class Draft:
         return replace(self, rows=tuple(rows))
 
     def free_places(self) -> list[Bind]:
-        """Every value of the graph that no row sets, as far as a manifest can name it."""
+        """The values of the graph that no row sets, as far as a manifest can name them and a list can show them."""
         taken = {text for row in self.rows for text in row.bind}
-        found: list[Bind] = []
-        for node, content in self.graph.items():
-            for name, value in content["inputs"].items():
-                bind = _bind(content["class_type"], node, name) if isinstance(value, str | int | float) else None
-                if bind is not None and str(bind) not in taken:
-                    found.append(bind)
-        return found
+        places = (
+            _bind(content["class_type"], node, name)
+            for node, content in self.graph.items()
+            for name, value in content["inputs"].items()
+            if isinstance(value, str | int | float)
+        )
+        free = (bind for bind in places if bind is not None and str(bind) not in taken)
+        return list(islice(free, _MOST_PLACES))
 
     def looked_over(self) -> tuple[Template | None, list[Problem]]:
         """The template that it is, or what keeps it from being one."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from comfy_mcp.errors import Conflict, NotFound, WorkbenchError
+from comfy_mcp.errors import Conflict, NotFound, StorageUnavailable, WorkbenchError
 from comfy_mcp.jobs import Asset, Job
 from comfy_mcp.store import Dropped, Facets, Found, Sought, Usage
 from comfy_mcp.tasks import to_the_end
@@ -67,6 +67,10 @@ class Gallery:
     async def facets(self, owner: str) -> Facets:
         """The templates, models and styles that there are pictures of."""
         return await self._store.facets(owner)
+
+    async def newest(self, owner: str, each: Literal["template", "style"]) -> Mapping[str, str]:
+        """The id of the newest picture made with each template, or in each style."""
+        return await self._store.newest(owner, each)
 
     async def usage(self, owner: str | None = None) -> Usage:
         """What the pictures of an owner take, or those of all."""
@@ -124,12 +128,8 @@ class Gallery:
         """Remove the bytes of what is forgotten. What the storage refuses now is left for later."""
         for asset in dropped.gone:
             self._thumbnails.forget(asset)
-        gone = list[str]()
-        for asset in await self._store.leaving(max(_BATCH, len(dropped.gone))):
-            try:
-                if await self._inputs.erase(asset):
-                    gone.append(asset.key)
-            except WorkbenchError:
-                log.warning("A deleted picture is still in the storage; this is tried again.", exc_info=True)
-        if gone:
-            await to_the_end(self._store.left(gone))
+        try:
+            for asset in await self._store.leaving(max(_BATCH, len(dropped.gone))):
+                await self._inputs.erase(asset)
+        except StorageUnavailable:
+            log.warning("Deleted pictures are still in the storage; this is tried again.", exc_info=True)

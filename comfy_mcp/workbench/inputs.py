@@ -1,17 +1,24 @@
 """Pictures that people send for later jobs: kept, and let go again where nothing came of the request.
 
-Owns that bytes which two pictures share stay as long as one of them does. Used by the workbench alone.
+Owns that bytes stay as long as a record names them, whatever other processes on the same folder do. Used by the
+workbench and its gallery.
 """
 
 from __future__ import annotations
 
 import anyio
+from anyio import from_thread
 
 from comfy_mcp.assets import Assets
+from comfy_mcp.errors import StorageUnavailable
 from comfy_mcp.jobs import Asset
 from comfy_mcp.store import JobStore
+from comfy_mcp.tasks import to_the_end
 
 __all__ = ["Inputs"]
+
+_MOST_SECONDS = 5.0
+"""Nobody can write to the database while bytes are removed."""
 
 
 class Inputs:
@@ -20,32 +27,30 @@ class Inputs:
     def __init__(self, store: JobStore, assets: Assets) -> None:
         self._store = store
         self._assets = assets
-        self._releasing = anyio.Lock()
-        self._storing = 0
 
     async def keep(self, data: bytes, owner: str) -> Asset:
         """Store a picture that was let in. Raises StorageUnavailable."""
-        async with self._releasing:
-            self._storing += 1
-        try:
-            asset = await self._assets.keep(data, name_fields={"template": "upload"})
-            await self._store.add_asset(owner, asset)
-        finally:
-            self._storing -= 1
+        asset = await self._assets.keep(data, name_fields={"template": "upload"})
+        await self._store.add_asset(owner, asset)
+        await self._assets.assure(asset, data)
         return asset
-
-    async def erase(self, asset: Asset) -> bool:
-        """Remove the bytes that no record names; False when something is being stored, which may be the same. Raises
-        StorageUnavailable."""
-        async with self._releasing:
-            if not self._storing:
-                await self._assets.delete(asset)
-            return not self._storing
 
     async def release(self, asset: Asset) -> None:
         """Forget a picture that no job has. Raises StorageUnavailable."""
-        async with self._releasing:
-            alone = await self._store.drop_asset(asset)
-            # One that is stored meanwhile may be the same, and not told of yet: better a file too many.
-            if alone and not self._storing:
+        await self._store.drop_asset(asset)
+        await self.erase(asset)
+
+    async def erase(self, asset: Asset) -> None:
+        """Remove the bytes of a forgotten asset, if no record names them. Raises StorageUnavailable."""
+
+        def remove() -> None:
+            from_thread.run(self._remove, asset)
+
+        await to_the_end(self._store.pictures.erase(asset.key, remove))
+
+    async def _remove(self, asset: Asset) -> None:
+        try:
+            with anyio.fail_after(_MOST_SECONDS):
                 await self._assets.delete(asset)
+        except TimeoutError as failure:
+            raise StorageUnavailable("The storage does not answer.", hint="Look at the setting `assets`.") from failure

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from comfy_mcp.backends import Circuit, Member
+from comfy_mcp.backends import Circuit, Member, Pool
+from comfy_mcp.jobs import Job, JobState
 from comfy_mcp.store import Mode
 from llm_bridge.scheduling import Batch, Lane
 
-__all__ = ["Reason", "Why", "reason_of"]
+__all__ = ["Reason", "Why", "awaited", "reason_of"]
 
 
 class Why(StrEnum):
@@ -57,6 +58,12 @@ def reason_of(lane: Lane, members: Sequence[Member], batches: Mapping[str, Batch
         return Reason(Why.SOON)
     loaded = [member for member in active if _holds(member, lane.model, batches)]
     return Reason(Why.BUSY, _names(loaded)) if loaded else Reason(Why.LOADS, lane.model)
+
+
+def awaited(job: Job, pool: Pool) -> str:
+    """The backend of a running job that does not answer now, so that the job waits for it; "" when it does."""
+    member = pool.find(job.backend) if job.state is JobState.RUNNING else None
+    return member.name if member is not None and member.breaker.circuit is Circuit.OPEN else ""
 
 
 def _holds(member: Member, model: str, batches: Mapping[str, Batch]) -> bool:

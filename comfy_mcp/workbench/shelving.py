@@ -13,11 +13,11 @@ from anyio import to_thread
 from comfy_mcp import images
 from comfy_mcp.errors import TemplateError
 
-__all__ = ["has_preview", "kept_preview", "read_preview", "removed"]
+__all__ = ["kept_preview", "preview_changed", "read_preview", "removed"]
 
 _PREVIEW = "preview.webp"
 _MOST_PREVIEW, _SIDE = 200_000, 640
-_MOST_READ = 2**20
+_MOST_READ = 1_000_000
 
 
 def removed(folder: Path) -> None:
@@ -40,8 +40,13 @@ async def kept_preview(folder: Path, data: bytes) -> None:
     await to_thread.run_sync(_written, folder / _PREVIEW, await images.convert(fitted.data, "image/webp"))
 
 
-def has_preview(folder: Path) -> bool:
-    return (folder / _PREVIEW).is_file()
+def preview_changed(folder: Path) -> int | None:
+    """When the preview was last written, in nanoseconds; None where there is none that can be shown."""
+    try:
+        status = (folder / _PREVIEW).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns if status.st_size <= _MOST_READ else None
 
 
 def read_preview(folder: Path) -> bytes | None:

@@ -183,6 +183,7 @@ class Sweeps:
             data = await images.contact_sheet(sweep.across.labels, sweep.rows, cells, title=sweep.template)
             asset = await workbench.assets.keep(data, name_fields={"template": f"{sweep.template}-sweep"})
             await workbench.store.add_asset(owner, asset)
+            await workbench.assets.assure(asset, data)
             await workbench.store.keep_record(replace(sweep, sheet=asset.id).record(owner))
             return asset
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import anyio
 
 from comfy_mcp import images
+from comfy_mcp.errors import InvalidImage, WorkbenchError
 from comfy_mcp.jobs import Asset
 
 __all__ = ["Thumbnails"]
@@ -21,6 +23,14 @@ _AT_ONCE = 2
 """More would only hold more whole pictures in memory: as many are decoded at a time."""
 
 
+@dataclass(slots=True)
+class _Making:
+    """One that is being made, for all who wait for it."""
+
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    failure: WorkbenchError | None = None
+
+
 class Thumbnails:
     """``read`` gives the bytes of a picture."""
 
@@ -28,28 +38,38 @@ class Thumbnails:
         self._read = read
         self._kept = OrderedDict[str, bytes]()
         self._bytes = 0
-        self._making = dict[str, anyio.Event]()
+        self._making = dict[str, _Making]()
         self._turns = anyio.CapacityLimiter(_AT_ONCE)
 
     async def of(self, asset: Asset) -> bytes:
         """A small WebP. Raises InvalidImage and TooLarge for what is no picture that can be read, and NotFound."""
+        if not asset.mime.startswith("image/"):
+            raise InvalidImage("This file is no picture.", hint="Open or download it.")
         while asset.sha256 not in self._kept:
-            if (making := self._making.get(asset.sha256)) is not None:
-                await making.wait()
+            if (making := self._making.get(asset.sha256)) is None:
+                await self._make(asset)
                 continue
-            made = self._making[asset.sha256] = anyio.Event()
-            try:
-                async with self._turns:
-                    self._keep(asset.sha256, await images.thumbnail(await self._read(asset), _SIDE))
-            finally:
-                del self._making[asset.sha256]
-                made.set()
+            await making.ended.wait()
+            if making.failure is not None:
+                raise making.failure
         self._kept.move_to_end(asset.sha256)
         return self._kept[asset.sha256]
 
     def forget(self, asset: Asset) -> None:
         """Nothing shall be left of it."""
         self._bytes -= len(self._kept.pop(asset.sha256, b""))
+
+    async def _make(self, asset: Asset) -> None:
+        making = self._making[asset.sha256] = _Making()
+        try:
+            async with self._turns:
+                self._keep(asset.sha256, await images.thumbnail(await self._read(asset), _SIDE))
+        except WorkbenchError as failure:
+            making.failure = failure
+            raise
+        finally:
+            del self._making[asset.sha256]
+            making.ended.set()
 
     def _keep(self, name: str, data: bytes) -> None:
         self._kept[name] = data

@@ -18,6 +18,7 @@ import anyio
 
 from comfy_mcp.callers import OWN, Principal, Right
 from comfy_mcp.errors import InvalidParameter, NotFound
+from comfy_mcp.settings import Settings, is_loopback
 from comfy_mcp.store import Record, SqliteStore
 
 __all__ = ["Token", "Tokens"]
@@ -101,6 +102,10 @@ class Tokens:
         """Whether there is any token."""
         return bool(await self._current())
 
+    async def demanded(self, settings: Settings) -> bool:
+        """Whether a caller must send a token: the settings have one, others reach us, or there is any of ours."""
+        return settings.token is not None or not is_loopback(settings.host) or await self.exist()
+
     async def most_waiting(self, owner: str) -> int | None:
         """How many jobs of this owner may wait; None for as many as the settings say."""
         await self._current()
@@ -116,13 +121,13 @@ class Tokens:
         """The name of a token, as it was sent, and a mark of it that is no secret; None when it is none of ours."""
         digest = _hash(token)
         current = await self._current()
-        found = next(((who, known) for known, who in current.items() if hmac.compare_digest(known, digest)), None)
-        return None if found is None else (found[0].name, _mark(found[1]))
+        found = next((who for known, who in current.items() if hmac.compare_digest(known, digest)), None)
+        return None if found is None else (found.name, found.mark)
 
     async def holder(self, name: str, mark: str) -> Principal | None:
         """Who has the token of this name, if ``mark`` is still its mark."""
         current = await self._current()
-        return next((who for known, who in current.items() if who.name == name and _mark(known) == mark), None)
+        return next((who for who in current.values() if (who.name, who.mark) == (name, mark)), None)
 
     async def _current(self) -> Mapping[bytes, Principal]:
         """Who has the token of each hash, read again once a second however much is asked."""
@@ -138,7 +143,7 @@ class Tokens:
             return
         kept = await self._store.records(_KEPT_UNDER, _KIND)
         tokens = {bytes.fromhex(value["hash"]): _token(name, value) for name, value in kept.items()}
-        self._known = {digest: _principal(token) for digest, token in tokens.items()}
+        self._known = {digest: _principal(token, digest) for digest, token in tokens.items()}
         self._waiting = _most_waiting(tokens.values())
         self._stale_at = now + _FRESH_SECONDS
 
@@ -158,8 +163,8 @@ def _token(name: str, value: Mapping[str, Any]) -> Token:
     return Token(name, value["owner"], rights, value["rate"], value["waiting"], value["created"])
 
 
-def _principal(token: Token) -> Principal:
-    return Principal(token.name, token.whose, token.rights, token.rate)
+def _principal(token: Token, digest: bytes) -> Principal:
+    return Principal(token.name, token.whose, token.rights, token.rate, mark=_mark(digest))
 
 
 def _most_waiting(tokens: Iterable[Token]) -> dict[str, int]:

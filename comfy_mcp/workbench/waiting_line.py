@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
-from comfy_mcp.errors import BadRequest, InvalidParameter
-from comfy_mcp.jobs import Job
+from comfy_mcp.errors import BadRequest, InvalidParameter, NotAllowed
+from comfy_mcp.jobs import GRAPH, Job
 from comfy_mcp.store import Spot, Standing
 from comfy_mcp.tasks import to_the_end
 from comfy_mcp.watch import Board, Watcher
@@ -22,6 +22,7 @@ from comfy_mcp.workbench.binding import MOST_PRIORITY
 from comfy_mcp.workbench.memories import Memories
 from comfy_mcp.workbench.places import Places
 from comfy_mcp.workbench.reasons import Reason, reason_of
+from comfy_mcp.workbench.repeating import request_again
 from llm_bridge.forecast import Place
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class WaitingLine:
         return await self._workbench.store.lineup.several(jobs)
 
     async def ended(self, owner: str | None, seconds: float, limit: int) -> Sequence[Job]:
-        """What ended in the last ``seconds``, last first."""
+        """What ended in the last ``seconds``, last first, and after all others what was cancelled."""
         return await self._workbench.store.lineup.ended(owner, time.time() - seconds, limit)
 
     async def move(self, job: str, owner: str | None, to: str) -> None:
@@ -149,13 +150,41 @@ class WaitingLine:
         self._changed()
         return len(concerned)
 
-    async def again(self, job: str, owner: str | None) -> Job:
-        """Queue a job again exactly as it was. Raises NotFound, Overloaded."""
-        store, settings = self._workbench.store, self._workbench.settings
-        new = replace(await store.lineup.copy(job, owner), expires_in=settings.queue_expiry)
-        queued = await to_the_end(store.enqueue(new))
+    async def again(self, job: str, owner: str | None, *, graphs: bool = False) -> Job:
+        """Ask for what a job was asked for, with the same seed. It is judged as any request: what is locked now counts,
+        and only who may send ``graphs`` has one run again.
+
+        Raises:
+            NotFound: there is no such job, or its template is gone.
+            NotAllowed: it is a graph, and the caller or the settings may send none.
+            BadRequest: a chat that only those can ask again who asked it.
+            InvalidParameter and others as `Workbench.submit` and `Graphs.submit`.
+        """
+        workbench = self._workbench
+        found = await workbench.store.get(job, owner)
+        queued = await (self._graph_again(found, graphs) if found.template == GRAPH else self._request_again(found))
         self._changed()
         return queued
+
+    async def _graph_again(self, job: Job, graphs: bool) -> Job:
+        if not self.can_again(job, graphs=graphs):
+            raise NotAllowed(
+                "A workflow of one's own may not be sent again from here.",
+                hint="That needs a token with the right `graphs`, and the setting comfyui_routes.",
+            )
+        return await self._workbench.graphs.submit(job.bound.graph, job.owner)
+
+    async def _request_again(self, job: Job) -> Job:
+        request = request_again(job, await self._workbench.store.lineup.needs(job.id))
+        if request is None:
+            raise BadRequest("This chat cannot be asked again from here.", hint="Ask again where it was asked.")
+        return await self._workbench.submit(request)
+
+    def can_again(self, job: Job, *, graphs: bool) -> bool:
+        """Whether `again` is worth offering to who may send ``graphs``, or may not."""
+        if job.template == GRAPH:
+            return graphs and self._workbench.settings.comfyui_routes
+        return request_again(job) is not None
 
     def _changed(self) -> None:
         self._places.forget()

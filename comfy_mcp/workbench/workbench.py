@@ -6,7 +6,7 @@ Owns the wiring of the layers below.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +26,9 @@ from comfy_mcp.store import Mode, QueueLimits, Record, SqliteStore
 from comfy_mcp.tasks import background, to_the_end
 from comfy_mcp.texts import CHAT
 from comfy_mcp.watch import Board, Watcher
+from comfy_mcp.workbench.authoring import Authoring
 from comfy_mcp.workbench.binding import Accepting, idempotency, picture_named
-from comfy_mcp.workbench.changing import written
+from comfy_mcp.workbench.changing import Changes, written
 from comfy_mcp.workbench.chat_values import CHAT_PICTURES, described_chat
 from comfy_mcp.workbench.chats import Chats
 from comfy_mcp.workbench.comparisons import Comparisons
@@ -69,6 +70,7 @@ class Workbench:
         self.presets = Presets(self)
         self.sweeps = Sweeps(self)
         self.graphs = Graphs(self)
+        self.authoring = Authoring(self)
         self.chats = Chats(self)
         self.streams = Streams(self)
         self.comparisons = Comparisons(self)
@@ -104,9 +106,9 @@ class Workbench:
                 tasks.start_soon(workbench._dispatch)
             yield workbench
 
-    async def change_settings(self, changes: Mapping[str, Any]) -> None:
-        """Change keys of the settings file, None to take one out; what can be is taken up at once. Raises Conflict,
-        InvalidParameter and SettingsError as `written` does."""
+    async def change_settings(self, changes: Changes) -> None:
+        """Change keys of the settings file; what can be is taken up at once. Who adds to what is there gives a function
+        of the settings, so that no change of another is lost. Raises as `written` does."""
         async with self._changing:
             await to_the_end(self._take_up(await to_the_end(written(changes, self.settings))))
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any
 
 from comfy_mcp.jobs import Graph
 from comfy_mcp.workflows.graph import is_link
-from comfy_mcp.workflows.layout import MOST_NODES, Link, Placed, laid_out
+from comfy_mcp.workflows.layout import MOST_LINKS, MOST_NODES, Link, Placed, laid_out
 
 __all__ = ["Told", "drawn", "sketched", "told_nodes"]
 
@@ -22,18 +23,20 @@ _INSET, _MARGIN = 12.0, 10.0
 _SIZES = {"title": 7.4, "kind": 6.4, "line": 6.6}
 """Pixels that a letter is wide, about; one of Chinese or Japanese is twice that."""
 
-_MOST_LINES = 12
+_MOST_LINES, _MOST_SKETCHES = 12, 128
 _WIDE_FROM = "\u1100"
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A node in words. ``sources`` are (input, title of the node it comes from, id of that node)."""
+    """A node in words. ``sources`` are (input, title of the node it comes from, id of that node); ``more`` links are
+    not told."""
 
     node: str
     title: str
     kind: str
     sources: tuple[tuple[str, str, str], ...]
+    more: int = 0
 
 
 def drawn(
@@ -43,7 +46,7 @@ def drawn(
 
     ``marks`` are lines of text in the boxes of these nodes, which stand out; ``bad`` nodes are shown as broken.
     """
-    if len(graph) > MOST_NODES:
+    if not _is_readable(graph):
         return None
     lines = {node: _few(list((marks or {}).get(node, ()))) for node in graph}
     heights = {node: _HEAD + (_LINE * len(told) + _PAD if told else 0.0) for node, told in lines.items()}
@@ -55,28 +58,35 @@ def drawn(
 
 def sketched(graph: Graph) -> str | None:
     """The graph as a small picture without words, to tell it from others; decoration for a screen reader."""
-    if len(graph) > MOST_NODES:
-        return None
-    placed = laid_out(dict.fromkeys(graph, _HEAD), _links(graph))
-    boxes = [_rect(placed, node, _HEAD, "node") for node in graph]
+    return _sketch(tuple(graph), tuple(_links(graph))) if _is_readable(graph) else None
+
+
+@lru_cache(_MOST_SKETCHES)
+def _sketch(nodes: Sequence[str], links: Sequence[Link]) -> str:
+    """Kept by what it shows: a list of templates is looked at more often than any of them changes."""
+    placed = laid_out(dict.fromkeys(nodes, _HEAD), links)
+    boxes = [_rect(placed, node, _HEAD, "node") for node in nodes]
     return _svg(placed, 'class="graph sketch" aria-hidden="true" focusable="false"', [*_paths(placed), *boxes])
 
 
 def told_nodes(graph: Graph) -> list[Told]:
-    """Every node in words, in the order of the graph."""
-    return [
-        Told(
-            _seen(node),
-            _title(content),
-            _seen(str(content["class_type"])),
-            tuple(
-                (_seen(name), _title(graph[value[0]]), _seen(value[0]))
-                for name, value in content["inputs"].items()
-                if is_link(value) and value and value[0] in graph
-            ),
-        )
-        for node, content in graph.items()
-    ]
+    """Every node in words, in the order of the graph; of the links as many as are drawn at most."""
+    titles = {node: _title(content) for node, content in graph.items()}
+    told: list[Told] = []
+    left = MOST_LINKS
+    for node, content in graph.items():
+        linked = [(name, value[0]) for name, value in content["inputs"].items() if is_link(value) and value]
+        found = [(name, source) for name, source in linked if source in graph]
+        sources = tuple((_seen(name), titles[source], _seen(source)) for name, source in found[:left])
+        left -= len(sources)
+        kind = _seen(str(content["class_type"]))
+        told.append(Told(_seen(node), titles[node], kind, sources, len(found) - len(sources)))
+    return told
+
+
+def _is_readable(graph: Graph) -> bool:
+    links = (value for content in graph.values() for value in content["inputs"].values() if is_link(value))
+    return len(graph) <= MOST_NODES and sum(1 for _ in links) <= MOST_LINKS
 
 
 def _links(graph: Graph) -> list[Link]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from comfy_mcp.errors import MissingModel
 from comfy_mcp.jobs import Graph
@@ -49,6 +49,11 @@ class Lack:
     folder: str = ""
     is_ours: bool = False
 
+    @classmethod
+    def of_class(cls, name: str, node: str = "") -> Self:
+        """That of a node class, which may be one of our own."""
+        return cls("node", name, node, is_ours=name.startswith("Workbench"))
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -65,7 +70,7 @@ def lacks(graph: Graph, parameters: Mapping[str, Parameter], info: ObjectInfo) -
     for node, content in graph.items():
         kind = str(content["class_type"])
         if not info.has(kind):
-            classes.setdefault(kind, Lack("node", kind, node, is_ours=kind.startswith("Workbench")))
+            classes.setdefault(kind, Lack.of_class(kind, node))
     looking = _Looking(graph, parameters, info)
     values = (looking.at(node, told, value) for node, told, value in looking.values())
     return [*classes.values(), *(lack for lack in values if lack is not None)]

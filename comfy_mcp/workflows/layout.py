@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-__all__ = ["MOST_NODES", "Link", "Placed", "laid_out"]
+__all__ = ["MOST_LINKS", "MOST_NODES", "Link", "Placed", "laid_out"]
 
-MOST_NODES = 300
+MOST_NODES, MOST_LINKS = 300, 2_000
 """More are not drawn: nobody could read it."""
 
 _MOST_BENDS = 3_000
@@ -77,7 +77,9 @@ def laid_out(heights: Mapping[str, float], links: Iterable[Link]) -> Placed:
         for spot in row:
             spot.y -= top
     bottom = max((spot.y + spot.height for row in rows for spot in row), default=0.0)
-    ways = tuple(_way(link, spots, bends[index], links) for index, link in enumerate(links))
+    outputs = _ports((link.source, link.output) for link in links)
+    inputs = _ports((link.target, link.input) for link in links)
+    ways = tuple(_way(link, spots, way, outputs, inputs) for link, way in zip(links, bends, strict=True))
     nodes = {name: (_left(spot), spot.y) for name, spot in spots.items()}
     return Placed(nodes, ways, max(0.0, len(rows) * (_WIDTH + _BETWEEN) - _BETWEEN), bottom)
 
@@ -109,9 +111,12 @@ def _bends(spots: Mapping[str, _Spot], links: list[Link]) -> list[list[_Spot]]:
     """For each link the places it passes through, shared by the links of one output; and who stands beside whom."""
     shared: dict[tuple[str, int, int], _Spot] = {}
     ways: list[list[_Spot]] = []
+    passed = 0
     for link in links:
         source, target = spots[link.source], spots[link.target]
-        between = range(source.column + 1, target.column) if len(shared) < _MOST_BENDS else ()
+        between = range(source.column + 1, target.column) if passed < _MOST_BENDS else ()
+        # Also where places are shared: each way through one is drawn.
+        passed += len(between)
         way = [shared.setdefault((link.source, link.output, column), _Spot(column, _BEND)) for column in between]
         chain = [source, *way, target]
         for left, right in pairwise(chain):
@@ -164,17 +169,27 @@ def _left(spot: _Spot) -> float:
     return spot.column * (_WIDTH + _BETWEEN)
 
 
+def _ports(ends: Iterable[tuple[str, int]]) -> Mapping[str, Mapping[int, int]]:
+    """For each node the outputs, or the inputs, that have a link, and the place of each from the top."""
+    found: dict[str, set[int]] = {}
+    for node, port in ends:
+        found.setdefault(node, set()).add(port)
+    return {node: {port: place for place, port in enumerate(sorted(ports))} for node, ports in found.items()}
+
+
 def _way(
-    link: Link, spots: Mapping[str, _Spot], bends: list[_Spot], links: list[Link]
+    link: Link,
+    spots: Mapping[str, _Spot],
+    bends: list[_Spot],
+    outputs: Mapping[str, Mapping[int, int]],
+    inputs: Mapping[str, Mapping[int, int]],
 ) -> tuple[tuple[float, float], ...]:
     source, target = spots[link.source], spots[link.target]
-    outputs = sorted({each.output for each in links if each.source == link.source})
-    inputs = sorted({each.input for each in links if each.target == link.target})
-    start = (_left(source) + _WIDTH, _port(source, outputs.index(link.output), len(outputs)))
-    end = (_left(target), _port(target, inputs.index(link.input), len(inputs)))
+    start = (_left(source) + _WIDTH, _port(source, outputs[link.source], link.output))
+    end = (_left(target), _port(target, inputs[link.target], link.input))
     through = [(_left(bend) + at, bend.middle) for bend in bends for at in (0.0, _WIDTH)]
     return (start, *through, end)
 
 
-def _port(spot: _Spot, place: int, of: int) -> float:
-    return spot.y + spot.height * (place + 1) / (of + 1)
+def _port(spot: _Spot, ports: Mapping[int, int], port: int) -> float:
+    return spot.y + spot.height * (ports[port] + 1) / (len(ports) + 1)

@@ -6,6 +6,7 @@ Anyone in this package may use it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,7 @@ _SEEDS = frozenset({"seed", "noise_seed"})
 _BRANCHING = "COMFY_DYNAMICCOMBO_V3"
 _GROUPS = frozenset({"COMFY_AUTOGROW_V3", "COMFY_DYNAMICGROUP_V3"})
 _MATCHING = "COMFY_MATCHTYPE_V3"
+_OWN = re.compile(r"(nodes|comfy_extras\..+|comfy_api_nodes\..+)\Z")
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,15 @@ class InputInfo:
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """One node class. ``inputs`` are in the order of its widgets; ``outputs`` are types."""
+    """One node class. ``inputs`` are in the order of its widgets; ``outputs`` are types. One that ``is_open`` may take
+    inputs that it does not name, as some of node packs do; ComfyUI's own never do."""
 
     name: str
     inputs: tuple[InputInfo, ...]
     outputs: tuple[str, ...]
     output_node: bool
     display_name: str
+    is_open: bool = True
 
     @cached_property
     def by_name(self) -> dict[str, InputInfo]:
@@ -123,6 +127,11 @@ class NodeInfo:
 
     def input(self, name: str) -> InputInfo | None:
         return self.by_name.get(name)
+
+    def takes(self, name: str) -> bool:
+        """Whether an input of this name is its own, or one that a group or a choice of it brings."""
+        above = self.by_name.get(name.partition(".")[0])
+        return name in self.by_name or (above is not None and (above.is_group or bool(above.branches)))
 
     def unfolded(self, given: Mapping[str, Any]) -> Iterator[InputInfo]:
         """Its inputs, and those that the choices made in ``given`` bring along."""
@@ -188,7 +197,8 @@ def _node(name: str, raw: Mapping[str, Any]) -> NodeInfo:
     sections, order = _table(raw.get("input")), _table(raw.get("input_order"))
     outputs = tuple(_output(kind) for kind in _list(raw.get("output")))
     display_name = str(raw.get("display_name") or name)
-    return NodeInfo(name, _inputs(sections, order), outputs, bool(raw.get("output_node")), display_name)
+    is_open = not _OWN.match(str(raw.get("python_module")))
+    return NodeInfo(name, _inputs(sections, order), outputs, bool(raw.get("output_node")), display_name, is_open)
 
 
 def _inputs(sections: Mapping[str, Any], order: Mapping[str, Any], prefix: str = "") -> tuple[InputInfo, ...]:

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from comfy_mcp.comfyui import ComfyUI, Timeouts, execute, resume
 from comfy_mcp.errors import BackendError, BackendLost, BackendUnavailable, TimedOut
-from comfy_mcp.jobs import BoundWorkflow, Result, Run
+from comfy_mcp.jobs import BoundWorkflow, Progress, Result, Run
 from tests.comfyui.scripted import PNG, Scripted, scripted
 from tests.comfyui.test_traps import GRAPH, QUICK, run
 
@@ -46,6 +46,18 @@ async def test_a_running_job_outlives_an_answer_of_somebody_else(server: Scripte
     server.history_delay = 0.5
     server.failing = {"history": [None, instead], "queue": [instead]}
     assert [file.data for file in (await run(server)).files] == [PNG]
+
+
+async def test_a_silence_is_told_when_it_begins_and_when_it_is_over(server: Scripted) -> None:
+    server.events = lambda own, prompt_id: []
+    server.history_delay = 0.5
+    server.failing = {"history": [None, PlainTextResponse("Bad Gateway", 502)]}
+    heard, turns = list[bool](), list[Progress]()
+    async with ComfyUI(server.url, timeouts=QUICK) as comfy:
+        comfy.on_silence = lambda failure: heard.append(failure is not None)
+        job = Run(str(uuid.uuid4()), BoundWorkflow(GRAPH, {}), {}, 20)
+        assert (await execute(comfy, job, on_progress=turns.append)).files
+    assert heard == [True, False] and turns == [Progress(), Progress()]
 
 
 @pytest.mark.parametrize("instead", INSTEAD)

@@ -11,9 +11,9 @@ import pytest
 from comfy_mcp.assets import Assets
 from comfy_mcp.backends import BackendConfig
 from comfy_mcp.dispatch import Limits
-from comfy_mcp.errors import BackendError, BackendUnavailable, DatabaseUnavailable, StorageUnavailable
+from comfy_mcp.errors import BackendError, BackendUnavailable, DatabaseUnavailable, NotFound, StorageUnavailable
 from comfy_mcp.jobs import Asset, BoundWorkflow, File, JobState, Output, Progress, Result, Run, Upload
-from comfy_mcp.store import Mode, NewJob, SqliteStore
+from comfy_mcp.store import Mode, NewJob, Outcome, SqliteStore
 from tests.comfyui.scripted import PNG
 from tests.dispatch.conftest import BEAT, bench, until
 from tests.dispatch.scripted import Scripted
@@ -99,6 +99,36 @@ async def test_a_node_that_a_loop_expanded_into_may_save(tmp_path: Path, log: li
         (done,) = await on.ended(await on.queue("one", graph=graph))
     assert done.state is JobState.SUCCEEDED
     assert len(done.assets) == 2
+
+
+async def _is_gone(assets: Assets, asset: Asset) -> bool:
+    try:
+        return await assets.read(asset) != PNG
+    except NotFound:
+        return True
+
+
+async def test_what_another_process_deleted_right_before_it_was_recorded_is_stored_again(
+    tmp_path: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = SqliteStore.finish
+
+    class Drawing(Scripted):
+        async def run(self, run: Run, on_progress: Progressed) -> Result:
+            return Result((File("4", "image", "a.png", "image/png", PNG),), ())
+
+    async with bench(tmp_path, ONE, [Drawing("llm", log, TEXT)]) as on:
+
+        async def too_late(self: SqliteStore, job: str, token: int, outcome: Outcome) -> bool:
+            for asset in outcome.assets:
+                await on.assets.delete(asset)
+            return await finish(self, job, token, outcome)
+
+        monkeypatch.setattr(SqliteStore, "finish", too_late)
+        (done,) = await on.ended(await on.queue("one"))
+        with anyio.fail_after(10):
+            while await _is_gone(on.assets, done.assets[0]):
+                await anyio.sleep(0.01)
 
 
 async def test_a_picture_that_cannot_be_read_for_a_moment_is_read_again(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.bridge.servers import Answer, Received
+from tests.bridge.servers import Answer, Received, json_answer
 from tests.llama.servers import LlamaServer
 from tests.page.conftest import At, Person
 from tests.texts import CHAT, NOWHERE, answered, hanging, says, text_server
@@ -122,6 +122,7 @@ async def test_what_is_wrong_is_told_beside_its_field_on_a_phone_in_chinese(tmp_
         await page.get_by_role("button", name="开始").click()
         await expect(page.locator("#models .wrong")).to_contain_text("No model is chosen.")
         await page.get_by_role("checkbox", name="alpha", exact=True).check()
+        await expect(page.locator("#models .wrong")).to_have_count(0)
         await page.get_by_text("批量填写").click()
         await page.locator("input[type=file]").set_input_files(
             {"name": "p.json", "mimeType": "application/json", "buffer": b'["one", {"name": "b", "text": "two"}]'}
@@ -164,6 +165,25 @@ async def test_a_server_that_went_away_is_told_and_the_rest_can_be_cancelled(tmp
         await expect(page.locator("#progress")).to_contain_text("Cancelled")
         await expect(page.locator("#progress")).to_contain_text("1 of 2 answers")
         await expect(page.locator(".cell", has_text="Not asked")).to_be_visible()
+
+
+async def test_a_server_that_answers_late_is_filled_in_and_what_was_typed_stays(tmp_path: Path, person: At) -> None:
+    async with (
+        text_server() as script,
+        served(tmp_path, NOWHERE, llm_url=script.url) as http,
+        person(http.base_url) as somebody,
+    ):
+        script.on("GET /v1/models", json_answer({}, status=503))
+        page = somebody.page
+        await somebody.go("/compare/new")
+        await expect(page.locator("#models")).to_contain_text("does not answer now")
+        await begin(page, [], SEA, "And the moon?")
+        await page.get_by_role("button", name="中文").click()
+        await expect(page.locator("#rows textarea[name=text-2]")).to_have_value("And the moon?")
+        script.on("GET /v1/models", json_answer({"data": [{"id": "alpha"}]}))
+        await page.get_by_role("checkbox", name="alpha", exact=True).check()
+        await expect(page.locator("[name=judge] option", has_text="alpha")).to_have_count(1)
+        await somebody.check()
 
 
 async def test_without_a_server_people_are_told_what_to_do(tmp_path: Path, person: At) -> None:

@@ -11,6 +11,8 @@ import anyio
 import httpx
 import pytest
 
+from comfy_mcp.proxy.page.compare.models import size_of
+from llm_bridge.providers import Model
 from tests.bridge.servers import Answer, Received, Script, chunk, sse, stream
 from tests.texts import CHAT, NOWHERE, answered, hanging, says, text_server
 from tests.workbenches import served
@@ -187,6 +189,24 @@ async def test_a_comparison_is_asked_again_with_what_it_had(http: httpx.AsyncCli
     expected = '{"prompt": "a", "expected": "b"}'
     address = await started(http, many=expected, form="jsonl")
     assert "&#34;expected&#34;: &#34;b&#34;" in (await http.get(f"/compare/new?like={address.rpartition('/')[2]}")).text
+
+
+async def test_equal_models_share_a_place_and_an_empty_answer_says_so(http: httpx.AsyncClient, server: Script) -> None:
+    server.on(CHAT, lambda received: says("") if received.json["model"] == "alpha" else says("Grey."))
+    address = await started(http, **{"text-2": ""})
+    await pieces(http, address)
+    ballot = (await http.get(f"{address}/vote?voter=ann")).text
+    assert ballot.count("An answer without text.") == 1
+    name = re.findall(r'name="ballot" value="([^"]+)"', ballot)[0]
+    await http.post(f"{address}/vote", data={"voter": "ann", "ballot": name, "best": "tie"})
+    told = (await http.get(address)).text
+    assert told.count("<td>1</td><th") == 2 and told.count("no range from one pair") == 2
+
+
+def test_a_size_that_says_nothing_is_not_shown() -> None:
+    tiny = Model("a", size=30_000_000, parameters="138944", quantization="all F32")
+    assert size_of(tiny) == "F32"
+    assert size_of(Model("b", size=4_700_000_000, parameters="7.2B", quantization="Q4_K_M")) == "7.2B · Q4_K_M · 4.7 GB"
 
 
 async def test_many_cells_stand_on_several_pages(http: httpx.AsyncClient) -> None:

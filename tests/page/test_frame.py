@@ -1,10 +1,12 @@
-"""The frame of the page: its sections, its languages and colours, who signs in, and what every answer carries."""
+"""The frame of the page: its sections, its languages and colours, who signs in, what stays typed, and what every answer
+carries."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
 from comfy_mcp.proxy.page.rendering import SECTIONS
 from tests.page.conftest import At
@@ -47,15 +49,15 @@ async def test_nobody_comes_in_without_their_token_and_somebody_with_it(
     async with served(tmp_path, embedded_url, token=TOKEN) as http, person(http.base_url) as somebody:
         somebody.expected = ["403"]
         page = somebody.page
-        await somebody.go("/queue")
-        await page.wait_for_url("**/sign-in?to=/queue")
+        await somebody.go("/queue?of=mine&then=1")
+        await page.wait_for_url("**/sign-in?to=/queue*")
         await somebody.check()
         await page.get_by_label("Token").fill("another-token-of-mine")
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_text("This token is not known here.").wait_for()
         await page.get_by_label("Token").fill(TOKEN)
         await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url("**/queue")
+        await page.wait_for_url("**/queue?of=mine&then=1")
         (cookie,) = [each for each in await page.context.cookies() if each.get("name") == "workbench"]
         assert cookie.get("httpOnly") and TOKEN not in str(cookie.get("value"))
         await page.get_by_role("button", name="Sign out").click()
@@ -78,13 +80,64 @@ async def test_a_cookie_lets_no_other_page_change_anything(tmp_path: Path, embed
 async def test_languages_and_colours_are_chosen_and_kept(tmp_path: Path, embedded_url: str, person: At) -> None:
     async with served(tmp_path, embedded_url) as http, person(http.base_url) as somebody:
         page = somebody.page
-        await somebody.go("/queue")
+        await somebody.go("/tools/txt2img")
+        prompt, steps = page.locator("[name=prompt]"), page.locator("[type=number][name=steps]")
+        await prompt.fill("a lake at dawn")
+        await steps.fill("7")
+        async with page.expect_response("**/look"):
+            await page.get_by_role("button", name="Dark or light").click()
+        assert await page.locator("html").get_attribute("data-theme") == "dark"
+        await expect(prompt).to_have_value("a lake at dawn")
         await page.get_by_role("button", name="中文").click()
-        await page.get_by_role("heading", name="队列").wait_for()
-        await page.get_by_role("button", name="深色或浅色").click()
-        await page.locator("html[data-theme=dark]").wait_for()
+        await page.locator("html[lang=zh-CN][data-theme=dark]").wait_for()
+        await expect(prompt).to_have_value("a lake at dawn")
+        await expect(steps).to_have_value("7")
+        await somebody.go("/queue")
         await page.get_by_role("button", name="English").click()
         await page.get_by_role("heading", name="Queue").wait_for()
+        # Put back once, and not again.
+        await somebody.go("/tools/txt2img")
+        await expect(prompt).to_have_value("")
+
+
+async def test_what_was_typed_outlives_signing_in_anew_and_signing_out_reaches_every_tab(
+    tmp_path: Path, embedded_url: str, person: At
+) -> None:
+    async with served(tmp_path, embedded_url, token=TOKEN) as http, person(http.base_url) as somebody:
+        somebody.expected = ["401"]
+        page = somebody.page
+
+        async def sign_in() -> None:
+            await page.get_by_label("Token").fill(TOKEN)
+            await page.get_by_role("button", name="Sign in").click()
+
+        await somebody.go("/tools/txt2img")
+        await sign_in()
+        await page.locator("[name=prompt]").fill("a lake at dawn")
+        await page.context.clear_cookies()
+        await page.locator("#run").click()
+        await page.wait_for_url("**/sign-in?to=/tools/txt2img*")
+        await sign_in()
+        await expect(page.locator("[name=prompt]")).to_have_value("a lake at dawn")
+
+        other = await page.context.new_page()
+        await other.goto(somebody.url + "/queue")
+        await other.get_by_role("button", name="Sign out").click()
+        await other.wait_for_url("**/sign-in?to=/*")
+        await page.wait_for_url("**/sign-in?to=/tools/txt2img*")
+
+
+async def test_a_refused_clipboard_is_told(tmp_path: Path, embedded_url: str, person: At) -> None:
+    async with served(tmp_path, embedded_url) as http, person(http.base_url) as somebody:
+        page = somebody.page
+        await somebody.go("/settings/clients")
+        await page.evaluate(
+            "navigator.clipboard.writeText = () => Promise.reject(new Error()); document.execCommand = () => false;"
+        )
+        await page.locator("[data-copy=address]").click()
+        await expect(page.locator("[data-copy=address]")).to_have_text("Press Ctrl+C")
+        chosen = "document.activeElement.selectionEnd || getSelection().toString().length"
+        assert await page.evaluate(chosen) > 0
 
 
 async def test_pages_carry_a_policy_without_exceptions(tmp_path: Path, embedded_url: str) -> None:

@@ -79,6 +79,8 @@ async def test_two_are_compared_and_deleted_on_a_phone(tmp_path: Path, embedded_
         await somebody.check()
         await page.get_by_role("button", name="对比两张").click()
         slider = page.get_by_role("slider")
+        wide = "(found) => document.querySelector(found).getBoundingClientRect().width"
+        assert await page.evaluate(wide, ".over img") == await page.evaluate(wide, ".slide input") > 256
         await slider.focus()
         await page.keyboard.press("End")
         assert (

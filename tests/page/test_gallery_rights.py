@@ -50,6 +50,28 @@ async def test_a_page_goes_on_where_the_one_before_ended(api: httpx.AsyncClient)
     assert pictures[0] in rest and pictures[1] not in rest and "go-on" not in rest
 
 
+async def test_what_made_a_picture_is_named_in_the_language_of_the_reader(tmp_path: Path, embedded_url: str) -> None:
+    async with served(tmp_path, embedded_url, comfyui_routes=True) as http:
+        http.headers["Accept-Language"] = "zh"
+        picture = await made(http, "a lake", seed=1)
+        plain = {"width": 64, "height": 64, "batch_size": 1, "color": 0}
+        graph = {
+            "1": {"class_type": "EmptyImage", "inputs": plain},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+        }
+        assert (await http.post("/comfyui/prompt", json={"prompt": graph})).status_code == 200
+        with anyio.fail_after(10):
+            while (job := (await http.get("/api/v1/jobs")).json()["jobs"][0])["state"] != "succeeded":
+                await anyio.sleep(0.02)
+        own = job["assets"][0]["id"]
+        told = (await http.get("/gallery")).text
+        assert ">文生图</option>" in told and ">自定义工作流</option>" in told
+        assert "<dd>文生图</dd>" in (await http.get(f"/gallery/{picture}")).text
+        assert "<dd>自定义工作流</dd>" in (await http.get(f"/gallery/{own}")).text
+        compared = (await http.get(f"/gallery/compare?pick-{picture}=1&pick-{own}=1")).text
+        assert '<th scope="row">工具</th><td>文生图</td><td>自定义工作流</td>' in compared
+
+
 async def test_a_thumbnail_is_small_and_kept_by_the_browser(api: httpx.AsyncClient) -> None:
     picture = await made(api, "a lake", width=768, height=512)
     first = await api.get(f"/gallery/{picture}/thumbnail")
@@ -131,3 +153,23 @@ async def test_old_pictures_are_deleted_by_the_workbench_itself(tmp_path: Path, 
                 await anyio.sleep(0.02)
         told = (await http.get("/gallery")).text
         assert old not in told and kept in told and new in told
+
+
+async def test_what_is_fixed_for_everybody_is_not_varied_and_cells_tell_of_it(
+    tmp_path: Path, embedded_url: str
+) -> None:
+    async with served(tmp_path, embedded_url) as http:
+        picture = await made(http, "a lake", seed=1, steps=2)
+        assert '<option value="steps"' in (await http.get(f"/gallery/{picture}")).text
+    async with served(tmp_path, embedded_url, locked={"*": {"cfg": 3.0}, "txt2img": {"steps": 1}}) as http:
+        told = (await http.get(f"/gallery/{picture}")).text
+        assert '<option value="width"' in told
+        assert '<option value="steps"' not in told and '<option value="cfg"' not in told
+        for name in ("steps", "cfg"):
+            asked = {"parameter1": "seed", "values1": "1", "parameter2": name, "values2": "1, 3"}
+            refused = await http.post(f"/gallery/{picture}/vary", data=asked)
+            assert refused.status_code == 422 and f"{name} is fixed by an administrator." in refused.text
+        started = await http.post(f"/gallery/{picture}/vary", data={"parameter1": "width", "values1": "256, 259"})
+        sheet = (await http.get(started.headers["location"])).text
+        assert sheet.count("steps is 1 by the administrator, not 2.") == 1, "what all cells have is said once"
+        assert sheet.count("width was rounded from 259") == 1, "and what one has beside its picture"

@@ -26,7 +26,8 @@ async def many(workbench: Workbench) -> list[Job]:
     """A thousand jobs that wait for a backend that a person paused."""
     await workbench.set_mode("comfyui", Mode.PAUSED)
     job = await workbench.submit(JobRequest("txt2img", {"prompt": "a lake", "steps": 1, "width": 64, "height": 64}))
-    copy = await workbench.store.lineup.copy(job.id, None)
+    needs = await workbench.store.lineup.needs(job.id)
+    copy = NewJob(job.owner, job.template, job.style, job.bound, model=job.model, needs=needs)
 
     def one(number: int) -> NewJob:
         bound: BoundWorkflow = replace(copy.bound, values={**copy.bound.values, "prompt": f"a lake, number {number}"})

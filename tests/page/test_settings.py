@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page, expect
 
 from comfy_mcp.settings import load_settings
 from llm_bridge.providers.registry import DIALECTS
@@ -144,6 +145,21 @@ async def test_the_first_token_signs_its_maker_in_and_keeps_everybody_else_out(
             await somebody.go(path)
             await page.locator("main nav").wait_for()
             await somebody.check()
+            await _tabs_are_one_row_with_the_open_one_in_view(page)
+        first = page.locator(".operations summary").first
+        rows = await first.evaluate("(row) => [...row.children].map((each) => each.getBoundingClientRect().top)")
+        method, path, brief = rows
+        assert abs(method - path) < 8 and brief > path + 16, "its method beside the path, and what it does below"
+        card = await page.locator(".operations").first.bounding_box()
+        assert card and method - card["y"] > 8, "nothing is cut at the edge"
+
+
+async def _tabs_are_one_row_with_the_open_one_in_view(page: Page) -> None:
+    tabs = page.locator("main nav a")
+    assert len({round(await tabs.nth(each).evaluate("(tab) => tab.offsetTop")) for each in range(7)}) == 1
+    await expect(page.locator("main nav [aria-current]")).to_be_in_viewport(ratio=1)
+    await tabs.last.focus()
+    await expect(tabs.last).to_be_in_viewport(ratio=1)
 
 
 async def test_options_hold_and_the_doctor_looks_at_everything(
@@ -165,7 +181,7 @@ async def test_options_hold_and_the_doctor_looks_at_everything(
         settings = load_settings()
         assert (settings.wait, settings.inline_images, settings.fetch_urls) == (90, "never", True)
         assert settings.a1111.txt2img == "txt2img_lora" and "max_attempts" not in file.read_text()
-        await page.get_by_label("Requests of one caller").fill("77")
+        await page.get_by_label("Requests of one caller").fill("777")
         await page.get_by_role("button", name="Save").click()
         await page.get_by_role("status").filter(has_text="after a restart").wait_for()
         await somebody.check()

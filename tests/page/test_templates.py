@@ -143,7 +143,7 @@ async def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path, embedded_
         page = somebody.page
         await somebody.go("/templates")
         await page.get_by_text("colour: there is no such key").wait_for()
-        graph: Any = {"1": {"class_type": "NobodysNode", "inputs": {}}}
+        graph: Any = {"nodes": [{"id": 1, "type": "NobodysNode"}]}
         await page.get_by_text("Paste JSON instead").click()
         await page.get_by_label("Workflow as JSON").fill(json.dumps(graph))
         await page.get_by_role("button", name="Import").click()

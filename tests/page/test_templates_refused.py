@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import AsyncGenerator
+from html import unescape
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,27 @@ async def test_names_of_strangers_are_shown_and_never_run(page: httpx.AsyncClien
         assert "<img src=x" not in shown and "&lt;img src=x" in shown
 
 
+async def test_a_graph_with_more_links_than_anybody_could_read_is_told_in_words(
+    page: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    graph: Any = {"e": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}}
+    for number in range(250):
+        graph[str(number)] = {"class_type": "ImageBatch", "inputs": {"image1": ["e", 0], "image2": ["e", 0]}}
+        graph[str(number)]["inputs"] |= {f"x{each}": [str(each), 0] for each in range(number)}
+    graph["s"] = {"class_type": "SaveImage", "inputs": {"images": ["249", 0], "filename_prefix": "x"}}
+    draft = await begun(page, graph)
+    # ComfyUI's own nodes have no such inputs, so hardly anything is left; a person may bring a template that has.
+    assert "links lead to inputs that their nodes do not have" in (await page.get(draft)).text
+    folder = tmp_path / "templates/big"
+    folder.mkdir(parents=True)
+    (folder / "manifest.toml").write_text('title = "Big"\ndescription = "x"\n')
+    (folder / "workflow.json").write_text(json.dumps(graph))
+    await step(page, draft, "save", name="small")
+    shown = (await page.get("/templates/big")).text
+    assert "This graph is too large to draw." in shown and "more</span>" in shown
+    assert (await page.get("/templates")).text.count("sketch-room") > 1
+
+
 async def test_an_id_that_is_none_is_refused_beside_the_form(page: httpx.AsyncClient, tmp_path: Path) -> None:
     draft = await begun(page)
     for name in ("../up", "..", "a/b", "A", "chat", "txt2img.", "", "my-drafts", "x" * 33, "\x00"):
@@ -153,6 +175,11 @@ async def test_a_try_says_what_came_of_it(page: httpx.AsyncClient) -> None:
     piece = (await page.get(f"{draft}/trial")).text
     assert "It works." in piece and "hx-get" not in piece
     assert (await page.get("/api/v1/templates")).text.count("a_lake") == 0
+    # Elsewhere it has a name that people know.
+    (asset,) = (await page.get(f"/api/v1/jobs/{job['id']}")).json()["assets"]
+    for path in ("/queue", "/gallery", f"/gallery/{asset['id']}"):
+        shown = unescape((await page.get(path)).text)
+        assert "Workflow of one's own" in shown and ">graph<" not in shown, path
 
 
 async def test_a_try_that_was_stopped_says_so(tmp_path: Path, slow_url: str) -> None:

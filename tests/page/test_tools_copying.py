@@ -15,7 +15,8 @@ import anyio
 import httpx
 import pytest
 
-from comfy_mcp.proxy.page.tools.copying import TOKEN, Asked, copies
+from comfy_mcp.proxy.page.tools.copying import Asked, copies
+from comfy_mcp.snippets import PLACEHOLDER
 from tests.workbenches import served
 
 SECRET = "a-token-of-sixteen"
@@ -57,7 +58,7 @@ def body_of(command: str) -> dict[str, Any]:
 async def test_python_and_curl_run_as_they_are_pasted(tmp_path: Path, embedded_url: str) -> None:
     async with served(tmp_path / "data", embedded_url, token=SECRET) as http:
         http.headers["Authorization"] = f"Bearer {SECRET}"
-        calls = {kind: text.replace(TOKEN, SECRET) for kind, text in (await copied(http)).items()}
+        calls = {kind: text.replace(PLACEHOLDER, SECRET) for kind, text in (await copied(http)).items()}
         (tmp_path / "call.py").write_text(calls["python"], encoding="utf-8")
         assert "saved txt2img-7" in await ran(tmp_path, sys.executable, "call.py")
         (picture,) = tmp_path.glob("txt2img-7*.png")
@@ -74,7 +75,7 @@ async def test_python_and_curl_run_as_they_are_pasted(tmp_path: Path, embedded_u
 async def test_every_other_form_makes_the_same_picture(tmp_path: Path, embedded_url: str) -> None:
     async with served(tmp_path, embedded_url) as http:
         calls = await copied(http)
-        assert TOKEN not in "".join(calls.values())
+        assert PLACEHOLDER not in "".join(calls.values())
         for kind, path in (("openai", "/v1/images/generations"), ("a1111", "/sdapi/v1/txt2img")):
             assert f"{str(http.base_url).rstrip('/')}{path}" in calls[kind]
             answer = await http.post(path, json=body_of(calls[kind]))

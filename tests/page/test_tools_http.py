@@ -105,10 +105,16 @@ async def test_cards_tell_what_is_missing_and_show_a_preview(tmp_path: Path, emb
         assert "comfy-workbench install-nodes" in page and "No ComfyUI answers" not in page
         (address,) = re.findall(r"/tools/mine/preview\?v=\d+", page)
         assert (await http.get(address)).headers["content-type"] == "image/webp"
-        assert page.index("/tools/txt2img") < page.index("/tools/caption_and_judge")
+        assert page.index("/tools/txt2img") < page.index("Cannot run yet") < page.index("/tools/caption_and_judge")
+        assert page.count("Cannot run yet") == 1 and page.count("comfy-workbench install-nodes") == 1
     async with served(tmp_path, NOWHERE) as http:
         assert "No ComfyUI answers" in (await http.get("/tools")).text
-        assert (await http.get("/tools/txt2img")).status_code == 503
+        # Found by what it is called in the reader's language.
+        assert 'data-text="文生图' in (await http.get("/tools", headers={"Accept-Language": "zh"})).text
+        lost = await http.get("/tools/txt2img", headers={"Accept-Language": "zh"})
+        assert lost.status_code == 503 and "<h1>文生图</h1>" in lost.text
+        assert 'href="/settings"' in lost.text and 'id="again"' in lost.text and 'id="form"' not in lost.text
+        assert (await http.get("/tools/nothing")).status_code == 404
 
 
 async def test_everybody_has_their_own_runs_presets_and_pictures(tmp_path: Path, embedded_url: str) -> None:
@@ -140,6 +146,9 @@ async def test_a_preset_goes_around_the_prompt_and_counts_where_none_is_named(
     async with opened(tmp_path, embedded_url) as (workbench, http):
         around = {"around.prefix": "oil painting of", "around.negative": "text", "_name": "Oils", "_default": "on"}
         await http.post("/tools/txt2img/presets", data={**ASKED, "steps": "3", "style": "cinematic", **around})
+        told = {**ASKED, "style": "cinematic"}
+        asked = await http.post("/tools/txt2img/presets/saving", data=told, headers={"Accept-Language": "zh"})
+        assert "<dt>步数</dt>" in asked.text and "<dd>电影感</dd>" in asked.text
         preset = (await workbench.presets.of("txt2img"))["Oils"]
         assert preset.default and preset.style == "cinematic" and preset.values["steps"] == 3
         assert "seed" not in preset.values and "prompt" not in preset.values
@@ -185,6 +194,18 @@ async def test_only_an_administrator_may_lock(tmp_path: Path, embedded_url: str)
         assert "/tools/-/" not in page and workbench.settings.locked == {}
 
 
+async def test_without_a_script_nothing_is_shown_that_needs_one(tmp_path: Path, embedded_url: str) -> None:
+    async with served(tmp_path, embedded_url) as http:
+        page = (await http.get("/tools/txt2img")).text
+        for name in ("copy", "save", "lock"):
+            (classes,) = re.findall(rf'id="{name}" class="([^"]*)"', page)
+            assert "with-script" in classes
+        assert 'id="load" class="without-script"' in page
+        # The policy forbids style attributes, and htmx would set them.
+        (config,) = re.findall(r"name=\"htmx-config\" content='([^']*)'", page)
+        assert "style" not in json.loads(config)["attributesToSettle"]
+
+
 async def test_a_chat_is_a_tool_where_there_is_a_model(tmp_path: Path) -> None:
     async with text_server() as script, opened(tmp_path, NOWHERE, llm_url=script.url) as (workbench, http):
         assert 'href="/tools/chat"' in (await http.get("/tools")).text
@@ -211,6 +232,8 @@ async def test_a_run_tells_why_it_waits(tmp_path: Path, embedded_url: str) -> No
             assert json.loads((await anext(lines)).removeprefix("data: "))["said"].startswith("It waits")
         stopped = await http.post(f"/tools/txt2img/runs/{job.id}/cancel", data={})
         assert "You stopped it." in stopped.text and "data-events" not in stopped.text
+        # There is nothing to see of it among the runs before.
+        assert "<li>" not in (await http.get("/tools/txt2img/runs")).text
 
 
 async def test_models_that_are_loaded_are_marked(tmp_path: Path, embedded_url: str) -> None:

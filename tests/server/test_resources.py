@@ -300,5 +300,7 @@ async def test_a_client_that_shows_apps_gets_the_page_and_the_data(tmp_path: Pat
 async def test_a_client_that_shows_no_apps_gets_neither(chat: Client) -> None:
     for tool in (await chat.list_tools()).tools:
         assert tool.meta is None and tool.output_schema is None and tool.name != "open_form"
+    form = await chat.call_tool("open_form", {"template": "txt2img"})
+    assert form.is_error and FORM not in (form.meta or {}) and form.structured_content is None
     made = await chat.call_tool("txt2img", SMALL)
     assert made.structured_content is None

@@ -123,13 +123,11 @@ async def test_clearing_ends_what_one_owner_has_waiting_and_asks_for_the_end_of_
     assert await line(store) == [theirs]
 
 
-async def test_a_copy_is_asked_for_exactly_as_it_was(store: JobStore) -> None:
-    new = new_job(model="anime", needs=frozenset({"KSampler"}), priority=3)
-    job = await store.enqueue(new)
-    copy = await store.lineup.copy(job.id, "ann")
-    assert (copy.bound, copy.model, copy.needs, copy.priority) == (new.bound, new.model, new.needs, 3)
-    with pytest.raises(NotFound):
-        await store.lineup.copy(job.id, "bob")
+async def test_what_a_job_needs_is_told_when_it_has_ended_too(store: JobStore) -> None:
+    job = await store.enqueue(new_job(needs=frozenset({"KSampler", "tag:fast"})))
+    await store.cancel(job.id)
+    assert await store.lineup.needs(job.id) == {"KSampler", "tag:fast"}
+    assert await store.lineup.needs("nothing") == frozenset()
 
 
 async def test_the_forecast_reads_some_of_everybodys_jobs(store: JobStore) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from comfy_mcp.errors import NotFound
+from comfy_mcp.errors import NotFound, StorageUnavailable
 from comfy_mcp.jobs import Asset, JobState, Upload
 from comfy_mcp.store import JobStore, NewJob, Outcome, QueueLimits, Sought, SqliteStore, Usage, rows
 from tests.store.stores import STORES, first, new_job, picture
@@ -130,6 +130,8 @@ async def test_usage_counts_what_is_there(store: JobStore) -> None:
     assert await store.pictures.usage("ann") == Usage(2, 14)
     assert await store.pictures.usage() == Usage(3, 21)
     assert await store.pictures.usage("nobody") == Usage(0, 0)
+    await store.pictures.drop(["one"], "ann")
+    assert await store.pictures.usage("ann") == Usage(1, 7)
 
 
 async def test_what_is_dropped_is_gone_and_its_bytes_are_told_until_they_are_too(store: JobStore) -> None:
@@ -142,7 +144,10 @@ async def test_what_is_dropped_is_gone_and_its_bytes_are_told_until_they_are_too
     await store.pictures.drop(["two"], "ann")
     (left,) = await store.pictures.leaving(10)
     assert left.key == picture("one").key
-    await store.pictures.left([left.key])
+    removed = list[str]()
+    for _ in range(2):
+        await store.pictures.erase(left.key, lambda: removed.append(left.key))
+    assert removed == [left.key], "what is not to go any more is not removed"
     assert await store.pictures.leaving(10) == ()
     assert (await store.get(job)).assets == ()
     assert await names(store, "bob") == ["of-bob"]
@@ -150,6 +155,39 @@ async def test_what_is_dropped_is_gone_and_its_bytes_are_told_until_they_are_too
 
 def ids_of(assets: Sequence[Asset]) -> list[str]:
     return [asset.id for asset in assets]
+
+
+async def test_bytes_that_are_recorded_again_meanwhile_are_not_removed(store: JobStore) -> None:
+    await made(store, asked("lake"), picture("one"))
+    await store.pictures.drop(["one"], "ann")
+    (left,) = await store.pictures.leaving(10)
+    await store.add_asset("bob", replace(picture("of-bob"), key=left.key))
+    await store.pictures.erase(left.key, lambda: pytest.fail("the bytes are bob's"))
+    assert await store.pictures.leaving(10) == ()
+
+
+async def test_what_cannot_be_removed_is_left_for_later(store: JobStore) -> None:
+    def refuse() -> None:
+        raise StorageUnavailable("full")
+
+    await made(store, asked("lake"), picture("one"))
+    await store.pictures.drop(["one"], "ann")
+    with pytest.raises(StorageUnavailable):
+        await store.pictures.erase(picture("one").key, refuse)
+    assert ids_of(await store.pictures.leaving(10)) == ["one"]
+
+
+async def test_the_newest_of_each_template_and_style_is_told(store: JobStore) -> None:
+    await made(store, asked("a"), picture("old"))
+    await made(store, asked("a"), picture("new"))
+    await made(store, asked("a"), replace(picture("film"), mime="video/mp4"))
+    await made(store, asked("a", template="wan"), replace(picture("other-film"), mime="video/mp4"))
+    await made(store, asked("a", template="img2img"), picture("other"))
+    await made(store, asked("a", "bob"), picture("of-bob"))
+    await store.add_asset("ann", picture("sent"))
+    assert await store.pictures.newest("ann", "template") == {"txt2img": "new", "img2img": "other"}
+    assert await store.pictures.newest("ann", "style") == {"anime": "other"}
+    assert await store.pictures.newest("nobody", "style") == {}
 
 
 async def test_bytes_that_a_running_job_may_have_stored_again_stay_until_it_has_ended(store: JobStore) -> None:
@@ -196,7 +234,7 @@ async def test_age_takes_the_oldest_first_and_never_what_is_marked(store: JobSto
 async def test_an_upload_that_is_let_go_is_not_found_any_more(store: JobStore) -> None:
     await store.add_asset("ann", picture("sent"))
     assert await names(store, source="upload") == ["sent"]
-    assert await store.drop_asset(picture("sent"))
+    await store.drop_asset(picture("sent"))
     assert await names(store) == []
 
 

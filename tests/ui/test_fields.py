@@ -40,7 +40,9 @@ def opened(person: At) -> Opened:
     async def shown(form: Form, **options: Any) -> AsyncGenerator[Page]:
         language = "zh" if options.get("chinese") else "en"
         styles = "".join(f"<link rel=stylesheet href=/{name}>" for name in ("design.css", "fields.css"))
-        scripts = "".join(f"<script src=/{name} defer></script>" for name in ("fields.js", "picker.js", "host.js"))
+        scripts = "".join(
+            f"<script src=/{name} defer></script>" for name in ("fields.js", "picker.js", "shapes.js", "host.js")
+        )
         text = (
             f"<!doctype html><html lang={language}><meta name=viewport content='width=device-width'><title>Form</title>"
             f"{styles}{scripts}<body><main><h1>Form</h1><form>{rendered(form, language)}<button>Go</button></form>"
@@ -83,7 +85,11 @@ async def test_only_what_a_person_sets_is_posted(opened: Opened) -> None:
     async with opened(form_of(TXT2IMG, styles=STYLES, values={"steps": 30}, loaded=[CHECKPOINTS[7]])) as page:
         await page.get_by_role("textbox", name="Prompt", exact=True).fill("hills")
         await page.get_by_role("radio", name="Ink drawing").check()
-        await page.get_by_role("button", name="3:2").click()
+        square, wide = (page.get_by_role("button", name=shape, exact=True) for shape in ("1:1", "3:2"))
+        await expect(square).to_have_attribute("aria-pressed", "true")
+        await wide.click()
+        await expect(wide).to_have_attribute("aria-pressed", "true")
+        await expect(square).to_have_attribute("aria-pressed", "false")
         await page.get_by_role("button", name="Swap width and height").click()
         await expect(page.get_by_role("spinbutton", name="Width")).to_have_value("840")
         await page.get_by_role("slider", name="CFG, slider").press("ArrowRight")
@@ -117,19 +123,20 @@ async def test_a_seed_is_kept_and_a_picture_comes_in_three_ways(opened: Opened) 
         file: FilePayload = {"name": "hill.png", "mimeType": "image/png", "buffer": encoded(noise(8, 8), "PNG")}
         picture, mask = page.locator("[data-field=image]"), page.locator("[data-field=mask]")
         await picture.locator("[type=file]").set_input_files([file])
-        await expect(picture.get_by_role("textbox")).to_have_value("image-hill.png")
+        await expect(picture.locator("[name]")).to_have_value("image-hill.png")
         await expect(picture.get_by_role("img")).to_be_visible()
-        carried = """(kind) => {
+        carried = """([kind, place]) => {
           const data = new DataTransfer();
           data.items.add(new File(["x"], `${kind}.png`, { type: "image/png" }));
           const told = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
-          const zone = document.querySelector("[data-field=mask] .drop");
-          zone.dispatchEvent(kind === "drop" ? new DragEvent(kind, told) : new ClipboardEvent(kind, told));
+          const zone = document.querySelector(place);
+          return !zone.dispatchEvent(kind === "drop" ? new DragEvent(kind, told) : new ClipboardEvent(kind, told));
         }"""
-        await page.evaluate(carried, "drop")
-        await expect(mask.get_by_role("textbox")).to_have_value("mask-drop.png")
-        await page.evaluate(carried, "paste")
-        await expect(mask.get_by_role("textbox")).to_have_value("mask-paste.png")
+        # Beside the fields it goes to the first that has none.
+        assert await page.evaluate(carried, ["drop", "h1"])
+        await expect(mask.locator("[name]")).to_have_value("mask-drop.png")
+        assert await page.evaluate(carried, ["paste", "[data-field=mask] .drop"])
+        await expect(mask.locator("[name]")).to_have_value("mask-paste.png")
         await picture.locator("[type=file]").set_input_files([{**file, "name": "refused.png"}])
         await expect(picture.get_by_text("It is too large.")).to_be_visible()
         await picture.locator("[type=file]").set_input_files([{**file, "mimeType": "text/plain"}])
@@ -144,6 +151,32 @@ async def test_a_seed_is_kept_and_a_picture_comes_in_three_ways(opened: Opened) 
         assert await sent(page, INPAINT) == {
             "image": "image-hill.png", "mask": "mask-paste.png", "seed": int(drawn),
         }  # fmt: skip
+
+
+async def test_a_model_that_is_not_listed_is_typed(opened: Opened) -> None:
+    async with opened(form_of(TXT2IMG, styles=STYLES, locked={"seed": 7}, most=20)) as page:
+        await expect(page.get_by_text("280 more are not listed")).to_be_visible()
+        models = page.get_by_role("combobox", name="Checkpoint")
+        await models.fill(CHECKPOINTS[290])
+        await expect(page.get_by_text("Not listed: it counts as you type it.")).to_be_visible()
+        await models.press("Enter")
+        await expect(page.get_by_role("listbox")).to_have_count(0)
+        # Part of a name that is listed is no name.
+        await models.fill("checkpoint-1")
+        await models.press("Tab")
+        await expect(models).to_have_value(CHECKPOINTS[290])
+        # A seed that is fixed is not to be suggested.
+        await page.evaluate("fields.suggest(fields.named(document, 'seed'), '5')")
+        await expect(page.get_by_label("Seed")).to_have_value("7")
+        assert await sent(page, TXT2IMG) == {"checkpoint": CHECKPOINTS[290]}
+
+
+async def test_styles_are_equally_high_with_and_without_a_picture(opened: Opened) -> None:
+    styles = [{**style, "thumbnail": "/small" if at % 3 == 1 else None} for at, style in enumerate(STYLES)]
+    async with opened(form_of(TXT2IMG, styles=styles)) as page:
+        heights = "(cards) => cards.map((card) => card.getBoundingClientRect().height)"
+        found = await page.locator(".cards label").evaluate_all(heights)
+        assert max(found) - min(found) < 1 and max(found) < 72
 
 
 async def test_on_a_phone_in_the_dark_in_chinese(opened: Opened) -> None:

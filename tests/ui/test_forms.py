@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_what_others_wrote_is_never_markup(kind: str, fixed: bool) -> None:
     style = {"id": HOSTILE, "title": HOSTILE, "description": HOSTILE, "thumbnail": HOSTILE}
     values = {"mine": HOSTILE, "style": HOSTILE}
     told = described(told, {**told, "name": "folded", "advanced": True}, style=True)
-    given = {"locked": values} if fixed else {"values": values}
+    given: dict[str, Any] = {"locked": values} if fixed else {"values": values}
     for language in ("en", "zh"):
         text = rendered(form_of(told, styles=[style], loaded=[HOSTILE], pictures={"mine": HOSTILE}, **given), language)
         assert "<script" not in text and "49" not in text
@@ -109,6 +110,16 @@ def test_width_and_height_are_one_control_where_both_are_free() -> None:
     assert [part.name for part in size.parts] == ["width", "height"]
     assert 'data-shape="3:2"' in rendered(form_of(told))
     assert "data-shape" not in rendered(form_of(told, locked={"width": 512}))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"),
+    [(1024, 1024, "1:1"), (1256, 840, "3:2"), (840, 1256, "2:3"), (1024, 1000, ""), (10**24, 8, ""), ("wide", 8, "")],
+)
+def test_the_shape_that_a_size_has_is_marked(width: Any, height: Any, shape: str) -> None:
+    text = rendered(form_of(shipped("txt2img"), values={"width": width, "height": height}))
+    assert re.findall(r'data-shape="([\d:]+)" aria-pressed="true"', text) == ([shape] if shape else [])
+    assert text.count("data-shape=") == 7
 
 
 def test_what_an_administrator_fixed_is_shown_and_not_posted() -> None:
@@ -149,5 +160,16 @@ def test_a_chat_gets_the_form_in_every_language_well_below_its_limit() -> None:
     told = shipped("txt2img_lora", checkpoint=models, lora=models)
     meta = form_for_page(told, styles=STYLES, values={"prompt": "hills"})
     assert meta[FORM]["zh"]["title"] == "文生图（带 LoRA）"
-    assert "hills" in meta[FORM]["en"]["fields"] and models[-1] in meta[FORM]["en"]["fields"]
-    assert len(json.dumps(meta).encode()) < 300 * 1024
+    assert "hills" in meta[FORM]["en"]["fields"]
+
+
+def test_a_chat_gets_a_small_form_however_many_models_there_are() -> None:
+    models = [f"somebody/a-checkpoint-of-some-length-{at:04}.fp16.safetensors" for at in range(5000)]
+    told = shipped("txt2img_lora", checkpoint=models[::-1], lora=models)
+    meta = form_for_page(told, styles=STYLES, values={"lora": models[3000]})
+    assert len(json.dumps(meta).encode()) < 256 * 1024
+    fields = meta[FORM]["en"]["fields"]
+    assert f"<option selected>{models[3000]}" in fields and f"<option selected>{models[-1]}" in fields
+    assert f"<option>{models[0]}" in fields and models[2000] not in fields
+    assert "4799 more are not listed" in fields and "还有 4799 个" in meta[FORM]["zh"]["fields"]
+    assert models[2000] in rendered(form_of(told))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from annotated_types import Le
 
 from comfy_mcp.errors import Conflict, InvalidParameter
-from comfy_mcp.settings import load_settings
+from comfy_mcp.settings import Settings, load_settings
 from comfy_mcp.workbench import Workbench
-from tests.workbenches import settings_for
+from tests.workbenches import served, settings_for
 
 
 @pytest.fixture
@@ -36,6 +37,21 @@ async def test_what_needs_a_restart_is_written_and_not_taken_up(tmp_path: Path, 
         before = workbench.settings.rate
         await workbench.change_settings({"rate": before + 5})
         assert (workbench.settings.rate, load_settings().rate) == (before, before + 5)
+
+
+async def test_the_most_that_can_be_set_is_worked_with(tmp_path: Path, file: Path, embedded_url: str) -> None:
+    most = {
+        name: bound.le
+        for name, field in Settings.model_fields.items()
+        for bound in field.metadata
+        if isinstance(bound, Le) and name != "port"
+    }
+    assert most["max_queue"] == most["max_queue_per_owner"] == 1_000_000
+    async with served(tmp_path / "data", embedded_url, **most) as http:
+        asked = {"prompt": "a fox", "width": 64, "height": 64, "steps": 1}
+        made = await http.post("/v1/images/generations", json={**asked, "response_format": "url"})
+        assert made.status_code == 200, made.text
+        assert (await http.get(made.json()["data"][0]["url"])).status_code == 200
 
 
 async def test_refusals_change_nothing(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from comfy_mcp.errors import InvalidParameter
+from comfy_mcp.ui import words_in
 from comfy_mcp.workbench.chat_values import chat_values, described_chat
 from comfy_mcp.workbench.comparison_values import comparison_values
 from llm_bridge.messages import Image
@@ -93,4 +94,12 @@ def test_a_chat_is_described_as_a_template_is() -> None:
     assert (parameters["model"]["default"], parameters["model"]["choices"]) == ("auto", ["auto", "llm/alpha"])
     assert [parameters["temperature"][part] for part in ("type", "min", "max")] == ["float", 0.0, 5.0]
     assert {parameters[name]["type"] for name in ("seed", "image", "think")} == {"seed", "image", "bool"}
+    words = words_in("zh")
+    assert parameters["max_tokens"]["label"] == "Longest answer"
+    said = {
+        told["title"],
+        told["description"],
+        *(each[part] for each in told["parameters"] for part in ("label", "help")),
+    }
+    assert sorted(said) == sorted(text for text in said if text in words)
     assert "schema" in parameters and all(each["help"] for each in told["parameters"])

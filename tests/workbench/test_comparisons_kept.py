@@ -66,6 +66,31 @@ async def test_jobs_of_a_comparison_that_was_cancelled_run_for_nobody(tmp_path: 
     assert server.bodies(CHAT) == []
 
 
+@pytest.mark.parametrize("answer", [False, True], ids=["without an answer", "with an answer meanwhile"])
+async def test_what_another_process_cancelled_and_deleted_runs_for_nobody(
+    tmp_path: Path, server: Script, answer: bool
+) -> None:
+    go_on = asyncio.Event()
+    server.on(CHAT, hanging(go_on), hanging(asyncio.Event()))
+    elsewhere = settings_for(tmp_path, NOWHERE, llm_url=server.url)
+    async with opened(tmp_path, server) as workbench, Workbench.open(elsewhere, dispatch=False) as other:
+        plan = await started(workbench, key="once")
+        with anyio.fail_after(10):
+            while not server.bodies(CHAT):
+                await anyio.sleep(0.05)
+        await other.comparisons.cancel(plan.id, "local")
+        await other.comparisons.delete(plan.id, "local")
+        if answer:
+            go_on.set()
+        with anyio.fail_after(10):
+            while await workbench.active():
+                await anyio.sleep(0.05)
+        assert {job.state for job in await workbench.jobs()} <= {JobState.CANCELLED, JobState.SUCCEEDED}
+        server.on(CHAT, answered)
+        again = await ended(workbench, await started(workbench, key="once"))
+    assert (again.id, again.state) == (plan.id, PlanState.DONE)
+
+
 async def test_a_disk_that_refuses_one_comparison_ends_nothing_else(tmp_path: Path, server: Script) -> None:
     go_on = asyncio.Event()
     server.on(CHAT, hanging(go_on), answered)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from comfy_mcp.errors import NotFound
+from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.drafts import Draft
 from comfy_mcp.workflows import Catalogue, shipped_folder
+from tests.workbenches import settings_for
 
 SHIPPED = Catalogue.load([shipped_folder()]).templates
 
@@ -74,3 +79,20 @@ def test_what_can_be_added_is_what_no_row_sets() -> None:
     draft = draft_of("txt2img")
     assert "SaveImage#9.filename_prefix" in map(str, draft.free_places())
     assert not {text for row in draft.rows for text in row.bind} & set(map(str, draft.free_places()))
+
+
+def test_of_more_values_than_a_list_can_show_the_first_are_offered() -> None:
+    graph = {"1": {"class_type": "KSampler", "inputs": {f"x{number}": 7 for number in range(50_000)}}}
+    assert 100 < len(replace(draft_of("txt2img"), graph=graph).free_places()) <= 2_000
+
+
+async def test_what_is_kept_too_late_brings_no_draft_back(tmp_path: Path) -> None:
+    async with Workbench.open(settings_for(tmp_path, "http://127.0.0.1:9"), dispatch=False) as workbench:
+        authoring = workbench.authoring
+        draft = await authoring.begin("txt2img", "ann")
+        await authoring.keep(replace(draft, title="Mine"), "ann")
+        assert (await authoring.draft(draft.id, "ann")).title == "Mine"
+        await authoring.discard(draft, "ann")
+        await authoring.keep(draft, "ann")
+        with pytest.raises(NotFound):
+            await authoring.draft(draft.id, "ann")

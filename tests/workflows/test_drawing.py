@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import xml.etree.ElementTree as ET
 from itertools import combinations
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfy_mcp.workflows import drawn, sketched, told_nodes
-from comfy_mcp.workflows.layout import MOST_NODES, Link, laid_out
+from comfy_mcp.workflows.layout import MOST_LINKS, MOST_NODES, Link, laid_out
 from tests.workflows.samples import SHIPPED, unhurried
 
 Graph = dict[str, dict[str, Any]]
@@ -82,6 +83,30 @@ def test_what_nobody_could_read_is_not_drawn() -> None:
     assert drawn(chain(MOST_NODES), label="x") is not None
     assert drawn(chain(MOST_NODES + 1), label="x") is None and sketched(chain(MOST_NODES + 1)) is None
     assert len(told_nodes(chain(MOST_NODES + 1))) == MOST_NODES + 1
+
+
+def fed(links: int) -> Graph:
+    """The last node of a long chain takes this many links from the first."""
+    graph = chain(MOST_NODES)
+    more = links - MOST_NODES + 1
+    graph[str(MOST_NODES - 1)]["inputs"] |= {f"more{n}": ["0", n] for n in range(more)}
+    return graph
+
+
+def test_as_many_links_as_are_drawn_take_no_time_and_more_are_told_to_be_too_many() -> None:
+    began = time.process_time()
+    svg = drawn(fed(MOST_LINKS), label="x")
+    assert svg is not None and len(svg) < 1_000_000 and sketched(fed(MOST_LINKS)) is not None
+    assert time.process_time() - began < 2
+    most = fed(MOST_LINKS + 1)
+    assert drawn(most, label="x") is None and sketched(most) is None
+    told = told_nodes(most)
+    assert sum(len(each.sources) for each in told) == MOST_LINKS and sum(each.more for each in told) == 1
+
+
+def test_a_sketch_is_made_once_for_all_who_look() -> None:
+    first = sketched(chain(7))
+    assert first is sketched(chain(7)) and first != sketched(chain(8))
 
 
 def test_words_tell_where_everything_comes_from() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from comfy_mcp.callers import Right
 
-__all__ = ["READING", "SOCKET", "right_of"]
+__all__ = ["READING", "SOCKET", "is_at_hand", "right_of"]
 
 SOCKET = "SOCKET"
 """Stands for the method of a WebSocket."""
@@ -15,12 +15,12 @@ SOCKET = "SOCKET"
 READING = frozenset({"GET", "HEAD"})
 """The methods that change nothing."""
 
-_PUBLIC = frozenset(
-    {("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/sign-in"), ("POST", "/sign-in"), ("POST", "/look")}
-)
+_HEALTH = "/healthz"
+_STATIC = "/static/"
+_PUBLIC = frozenset({("GET", _HEALTH), ("HEAD", _HEALTH), ("GET", "/sign-in"), ("POST", "/sign-in"), ("POST", "/look")})
 """Answered without a token: whether the process works, where a person brings theirs, and the choice of language and
 colours, which is a cookie."""
-_OPEN = ("/static/", "/enter/")
+_OPEN = (_STATIC, "/enter/")
 """As public, with all below them: the page's scripts and styles, and links that bring their own permission."""
 _CHANGING = {
     "/api/v1/backends/": Right.ADMIN,
@@ -41,3 +41,8 @@ def right_of(method: str, path: str) -> Right | None:
     if method in READING or method == SOCKET:
         return Right.MAKE
     return next((right for start, right in _CHANGING.items() if path.startswith(start)), Right.MAKE)
+
+
+def is_at_hand(method: str, path: str) -> bool:
+    """Whether anybody is answered at once and from memory, so that it costs less to answer than to count."""
+    return method in READING and (path == _HEALTH or path.startswith(_STATIC))

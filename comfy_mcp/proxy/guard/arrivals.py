@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
+from comfy_mcp.proxy.guard.access import SOCKET, right_of
 from comfy_mcp.proxy.guard.answers import Refusal, refused
 from comfy_mcp.proxy.guard.rules import Rules, patience
 from comfy_mcp.settings import is_loopback
@@ -20,6 +21,7 @@ from comfy_mcp.settings import is_loopback
 __all__ = ["bounded", "refusal_of"]
 
 _MOST_HEADERS = 100
+_MOST_PUBLIC = 64 * 2**10
 _HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 
 
@@ -34,11 +36,12 @@ def refusal_of(scope: Scope, rules: Rules) -> Refusal | None:
     if not _origin_allowed(headers.getlist("origin"), headers["host"], rules.origins):
         message = "That page may not call this server."
         return refused(403, "wrong_origin", message, "Add it to WORKBENCH_ALLOWED_ORIGINS.")
-    return _unclear(headers) or _too_long(headers, rules)
+    return _unclear(headers) or _too_long(headers, _most_bytes(scope, rules))
 
 
-def bounded(receive: Receive, rules: Rules) -> Receive:
+def bounded(scope: Scope, receive: Receive, rules: Rules) -> Receive:
     """``receive`` that counts bytes and seconds until the request is whole; waiting afterwards is free."""
+    most = _most_bytes(scope, rules)
     deadline = anyio.current_time() + patience(rules.receive_timeout)
     size, whole = 0, False
 
@@ -53,8 +56,8 @@ def bounded(receive: Receive, rules: Rules) -> Receive:
             raise HTTPException(408, "The request did not arrive in time.", {"Connection": "close"}) from None
         size += len(message.get("body", b""))
         whole = message["type"] != "http.request" or not message.get("more_body", False)
-        if size > rules.max_body:
-            raise HTTPException(413, _over(rules))
+        if size > most:
+            raise HTTPException(413, _over(most))
         return message
 
     return counted
@@ -70,16 +73,22 @@ def _unclear(headers: Headers) -> Refusal | None:
     return None
 
 
-def _too_long(headers: Headers, rules: Rules) -> Refusal | None:
+def _most_bytes(scope: Scope, rules: Rules) -> int:
+    """How large the body may be: from those whom nobody knows a short form, since reading it is work."""
+    public = right_of(scope.get("method", SOCKET), scope["path"]) is None
+    return min(rules.max_body, _MOST_PUBLIC) if public else rules.max_body
+
+
+def _too_long(headers: Headers, most: int) -> Refusal | None:
     # Digits without end would be slow to read as a number.
     told = headers.get("content-length", "0").lstrip("0")
-    if len(told) > len(str(rules.max_body)) or int(told or "0") > rules.max_body:
-        return refused(413, "too_large", _over(rules))
+    if len(told) > len(str(most)) or int(told or "0") > most:
+        return refused(413, "too_large", _over(most))
     return None
 
 
-def _over(rules: Rules) -> str:
-    return f"The body is larger than {rules.max_body} bytes."
+def _over(most: int) -> str:
+    return f"The body is larger than {most} bytes."
 
 
 def _host_allowed(values: Sequence[str], allowed: frozenset[str]) -> bool:

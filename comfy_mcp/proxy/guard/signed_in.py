@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.datastructures import Headers
 
 from comfy_mcp.callers import Principal, Right
 from comfy_mcp.proxy.guard.rules import Rules
+from comfy_mcp.proxy.links import FORM_LINK, own_mark
 from comfy_mcp.signing import Signer
 
-__all__ = ["COOKIE", "SIGNED_IN_SECONDS", "SignedIn", "from_own_page"]
+__all__ = ["COOKIE", "SIGNED_IN_SECONDS", "SignedIn", "Visit", "from_own_page"]
 
 COOKIE = "workbench"
 SIGNED_IN_SECONDS = 30 * 24 * 3600
@@ -38,8 +40,17 @@ class Holders(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a link to the page says: as whom, and where to."""
+
+    owner: str
+    path: str
+
+
 class SignedIn:
-    """Makes cookies and reads them. ``link_expiry`` is in seconds."""
+    """Makes cookies and reads them. The signature of a link to a form is a cookie too, good for no longer than the link
+    and the token of who got it in a chat. ``link_expiry`` is in seconds."""
 
     def __init__(self, signer: Signer, rules: Rules, tokens: Holders, link_expiry: float) -> None:
         self._signer, self._rules, self._tokens = signer, rules, tokens
@@ -49,33 +60,41 @@ class SignedIn:
         """The value for who has this token, None when nobody has. Raises StorageUnavailable."""
         own = self._rules.token
         if own is not None and hmac.compare_digest(token, own.encode()):
-            return self._signer.sign_for_a_while(_PURPOSE, {"own": self._signer.mark(_PURPOSE, token)})
+            return self._signer.sign_for_a_while(_PURPOSE, {"own": self._own_mark})
         found = await self._tokens.marked(token)
         if found is None:
             return None
         return self._signer.sign_for_a_while(_PURPOSE, {"token": found[0], "mark": found[1]})
 
-    def cookie_of_visitor(self, owner: str) -> str:
-        """The value for who came by a link of ours as ``owner``, and may make what they made in the chat."""
-        return self._signer.sign_for_a_while(_PURPOSE, {"visitor": owner})
+    async def visit(self, signature: str) -> Visit | None:
+        """What a link says; None when we did not sign it lately, or who had it may nothing any more."""
+        told = self._signer.read_recent(FORM_LINK, signature, self._link_expiry)
+        if told is None or await self._holder(told["by"]) is None:
+            return None
+        return Visit(told["owner"], told["path"])
 
     async def principal(self, headers: Headers) -> Principal | None:
         """Who sends this cookie. Raises StorageUnavailable."""
-        found: Principal | None = None
-        match self._signer.read_recent(_PURPOSE, _cookie(headers), SIGNED_IN_SECONDS):
-            case {"own": str() as mark}:
-                own = self._rules.token
-                still = own is not None and hmac.compare_digest(mark, self._signer.mark(_PURPOSE, own.encode()))
-                found = self._rules.owner if still else None
+        cookie = _cookie(headers)
+        if (told := self._signer.read_recent(_PURPOSE, cookie, SIGNED_IN_SECONDS)) is not None:
+            found = await self._holder(told)
+            return None if found is None else found.by_page()
+        visit = await self.visit(cookie)
+        return None if visit is None else Principal(_VISITOR, visit.owner, frozenset({Right.MAKE})).by_page()
+
+    async def _holder(self, told: Any) -> Principal | None:
+        """Who has the token that a cookie or a link stands for."""
+        match told:
+            case {"own": str() as mark} if hmac.compare_digest(mark, self._own_mark):
+                return self._rules.owner
             case {"token": str() as name, "mark": str() as mark}:
-                found = await self._tokens.holder(name, mark)
-            case {"visitor": str() as owner}:
-                # As long as the link itself would have been good for.
-                lately = self._signer.read_recent(_PURPOSE, _cookie(headers), self._link_expiry)
-                found = None if lately is None else Principal(_VISITOR, owner, frozenset({Right.MAKE}))
+                return await self._tokens.holder(name, mark)
             case _:
-                pass
-        return None if found is None else found.by_page()
+                return None
+
+    @property
+    def _own_mark(self) -> str:
+        return own_mark(self._signer, self._rules.token)
 
 
 def from_own_page(headers: Headers) -> bool:

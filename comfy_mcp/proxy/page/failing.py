@@ -25,5 +25,6 @@ def shown_failure(scope: Scope, record: ErrorRecord, status: int) -> Response | 
     if "hx-request" in request.headers:
         return part(request, "failed.html", status=status, record=record)
     if status == _NOT_SIGNED_IN and request.method == "GET":
-        return RedirectResponse(f"/sign-in?to={quote(request.url.path)}", 303, {"Cache-Control": "no-store"})
+        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?to={quote(asked)}", 303, {"Cache-Control": "no-store"})
     return document(request, "failure.html", status=status, record=record)

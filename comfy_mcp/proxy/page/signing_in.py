@@ -10,8 +10,7 @@ from starlette.responses import RedirectResponse
 
 from comfy_mcp.errors import BadRequest
 from comfy_mcp.proxy.asking import fields_of
-from comfy_mcp.proxy.guard import COOKIE, SIGNED_IN_SECONDS, Identity, SignedIn
-from comfy_mcp.proxy.links import Links
+from comfy_mcp.proxy.guard import COOKIE, SIGNED_IN_SECONDS, Identity, SignedIn, Visit
 from comfy_mcp.proxy.page.rendering import COOKIE_LANGUAGE, COOKIE_THEME, THEMES, document, words_of
 from comfy_mcp.ui import LANGUAGES
 
@@ -26,7 +25,6 @@ _LONGEST_TOKEN = 512
 class Entrance:
     """Who may come in, and how they are known again."""
 
-    links: Links
     signed_in: SignedIn
     identity: Identity
 
@@ -56,15 +54,20 @@ def add_signing_in(page: APIRouter, entrance: Entrance) -> None:
 
     @page.get("/enter/{signature}")
     async def enter(request: Request, signature: str) -> Response:
-        found = entrance.links.visit(signature)
-        if found is None:
-            raise BadRequest("This link is no longer good.", hint="Ask in the chat for a new one.")
-        owner, path = found
+        visit = await _visit(entrance, signature)
         here = await entrance.identity.of(request.headers)
-        if here is not None and here.owner == owner:
+        if here is None:
+            return _with_cookie(request, _path(visit.path), signature, None)
+        if here.owner == visit.owner:
             # They are in already, perhaps with more rights than the link gives.
-            return RedirectResponse(_path(path), 303, {"Cache-Control": "no-store"})
-        return _with_cookie(request, _path(path), entrance.signed_in.cookie_of_visitor(owner), None)
+            return RedirectResponse(_path(visit.path), 303, {"Cache-Control": "no-store"})
+        # Somebody else's link must not take the place of who is in without a word.
+        return document(request, "enter.html", signature=signature, owner=visit.owner, me=here.owner)
+
+    @page.post("/enter/{signature}")
+    async def enter_as(request: Request, signature: str) -> Response:
+        visit = await _visit(entrance, signature)
+        return _with_cookie(request, _path(visit.path), signature, None)
 
     @page.post("/look")
     async def look(request: Request) -> Response:
@@ -76,6 +79,13 @@ def add_signing_in(page: APIRouter, entrance: Entrance) -> None:
         return response
 
 
+async def _visit(entrance: Entrance, signature: str) -> Visit:
+    visit = await entrance.signed_in.visit(signature)
+    if visit is None:
+        raise BadRequest("This link is no longer good.", hint="Ask in the chat for a new one.")
+    return visit
+
+
 def _with_cookie(request: Request, to: str, cookie: str, seconds: int | None) -> Response:
     return keep_signed_in(RedirectResponse(to, 303, {"Cache-Control": "no-store"}), request, cookie, seconds)
 
@@ -85,7 +95,8 @@ def keep_signed_in(
 ) -> Response:
     """The same answer, with the cookie of who is signed in from now on; None for as long as the browser is open."""
     # Lax, so that a link in a chat finds a person signed in; what changes anything must come from a page of ours.
-    secure = request.url.scheme == "https"
+    # Behind a proxy only the browser's own word tells that it came over HTTPS.
+    secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     response.set_cookie(COOKIE, cookie, max_age=seconds, httponly=True, samesite="lax", secure=secure)
     return response
 

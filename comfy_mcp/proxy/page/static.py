@@ -59,7 +59,6 @@ async def static_response(name: str, request: Request) -> Response:
     return Response(found.data, media_type=found.kind, headers=headers)
 
 
-@cache
 def _read(name: str) -> bytes | None:
     own = files("comfy_mcp.proxy.page").joinpath("static", name)
     if own.is_file():
@@ -73,14 +72,10 @@ def _read(name: str) -> bytes | None:
         return None
 
 
+@cache
 def _static(name: str) -> _Static:
     data = _read(name) if _NAME.fullmatch(name) else None
     if data is None:
         raise NotFound(f"There is no file {name[:64]!r}.", hint="Reload the page.")
-    return _packed(name, data)
-
-
-@cache
-def _packed(name: str, data: bytes) -> _Static:
     kind = _KINDS.get(name.rpartition(".")[2], "image/webp")
     return _Static(data, gzip.compress(data, 9, mtime=0), kind, hashlib.sha256(data).hexdigest()[:12])

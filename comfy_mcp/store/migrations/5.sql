@@ -13,16 +13,29 @@ CREATE TABLE picture (
     style TEXT NOT NULL,
     kept INTEGER NOT NULL DEFAULT 0         -- marked by a person, so never deleted for its age
 );
-CREATE INDEX picture_template ON picture (owner, template);
+CREATE INDEX picture_template ON picture (owner, template, kind);
 CREATE INDEX picture_model ON picture (owner, model);
-CREATE INDEX picture_style ON picture (owner, style);
-CREATE INDEX picture_size ON picture (owner, size);
+CREATE INDEX picture_style ON picture (owner, style, kind);
 CREATE INDEX picture_made ON picture (made);
 CREATE INDEX picture_ageing ON picture (made) WHERE NOT kept;
 
 -- Every filter is a word of `facets`, so one index answers all of them together. Its rowid is picture.seq.
 CREATE VIRTUAL TABLE found USING fts5 (facets, text, tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3');
-CREATE TRIGGER picture_gone AFTER DELETE ON picture BEGIN DELETE FROM found WHERE rowid = old.seq; END;
+
+-- What the pictures of an owner come to, counted on: nobody counts them all for every page.
+CREATE TABLE taken (
+    owner TEXT PRIMARY KEY,
+    count INTEGER NOT NULL,
+    size INTEGER NOT NULL                   -- bytes
+) WITHOUT ROWID;
+CREATE TRIGGER picture_come AFTER INSERT ON picture BEGIN
+    INSERT INTO taken (owner, count, size) VALUES (new.owner, 1, new.size)
+        ON CONFLICT (owner) DO UPDATE SET count = count + 1, size = size + excluded.size;
+END;
+CREATE TRIGGER picture_gone AFTER DELETE ON picture BEGIN
+    DELETE FROM found WHERE rowid = old.seq;
+    UPDATE taken SET count = count - 1, size = size - old.size WHERE owner = old.owner;
+END;
 
 CREATE VIEW recorded AS
     SELECT asset.rowid AS place, asset.id AS asset, asset.owner,

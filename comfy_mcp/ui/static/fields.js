@@ -100,31 +100,22 @@ const fields = (() => {
 
   /** The seed that was drawn: there to be held, but not held. */
   function suggest(field, seed) {
-    if (!holds(field)) boxOf(field).value = seed;
-  }
-
-  /** A side of the picture as its box takes it: on its grid, between its bounds. */
-  function side(box, pixels) {
-    const [step, low, high] = [Number(box.step) || 1, Number(box.min) || 1, Number(box.max) || Infinity];
-    const grid = low + Math.round((pixels - low) / step) * step;
-    return Math.min(Math.max(grid, low), low + Math.floor((high - low) / step) * step);
-  }
-
-  function shape(size, ratio) {
-    const sides = ["width", "height"].map((name) => named(size, name));
-    const [wide, high] = sides.map((field) => Number(read(field) || field.dataset.default));
-    const [across, down] = ratio ? ratio.split(":").map(Number) : [high, wide];
-    const area = wide * high;
-    const wanted = [Math.sqrt(area * across / down), Math.sqrt(area * down / across)];
-    sides.forEach((field, at) => tell(field, String(side(boxOf(field), wanted[at]))));
+    if (field.dataset.kind === "seed" && !holds(field)) boxOf(field).value = seed;
   }
 
   function showPicture(field, address) {
     const image = field.querySelector("img");
-    if (!image) return;
     image.hidden = !address;
     if (address) image.src = address;
     else image.removeAttribute("src");
+  }
+
+  /** Where a picture goes: to the field that it was given to, or else to the first that has none. */
+  function pictureFor(node) {
+    const given = fieldOf(node);
+    if (given && given.dataset.kind === "picture") return given;
+    const found = all(document).filter((field) => field.dataset.kind === "picture");
+    return found.find((field) => !read(field)) || found[0];
   }
 
   /** Takes a file that was chosen, dropped or pasted; the host page sends it and says what it is called there. */
@@ -199,25 +190,23 @@ const fields = (() => {
   document.addEventListener("click", ({ target }) => {
     const pressed = target.closest("button");
     const field = pressed && fieldOf(pressed);
-    const size = pressed && pressed.closest("[data-kind=size]");
     if (field && "resets" in pressed.dataset) reset(field);
     else if (field && "draws" in pressed.dataset) draw(field);
     else if (field && "holds" in pressed.dataset) toggleHold(field);
     else if (field && "chooses" in pressed.dataset) field.querySelector("[type=file]").click();
-    else if (size && "swaps" in pressed.dataset) shape(size, null);
-    else if (size && pressed.dataset.shape) shape(size, pressed.dataset.shape);
   });
   for (const happened of ["dragover", "drop"]) {
     document.addEventListener(happened, (event) => {
-      const zone = event.target.closest("[data-kind=picture]");
-      if (!zone) return;
+      // Beside a field, too, or the browser would leave the page for the picture.
+      if (!document.querySelector(".fields") || !event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
-      if (happened === "drop") take(zone, event.dataTransfer.files[0]);
+      const field = happened === "drop" && pictureFor(event.target);
+      if (field) take(field, event.dataTransfer.files[0]);
     });
   }
   document.addEventListener("paste", (event) => {
     const file = [...event.clipboardData.files].find((each) => each.type.startsWith("image/"));
-    const field = event.target.closest("[data-kind=picture]") || document.querySelector("[data-kind=picture]");
+    const field = pictureFor(event.target);
     if (!file || !field) return;
     event.preventDefault();
     take(field, file);

@@ -17,6 +17,13 @@
     return wanted ? fitting.sort((one, other) => rank(one) - rank(other)) : fitting;
   }
 
+  /** The room above and below, without what bars cover. */
+  function roomBeside(top, bottom) {
+    const { scrollPaddingTop, scrollPaddingBottom } = getComputedStyle(document.documentElement);
+    const [high, low] = [scrollPaddingTop, scrollPaddingBottom].map((each) => parseFloat(each) || 0);
+    return [top - high, window.innerHeight - low - bottom];
+  }
+
   function item(box, option, at) {
     const node = document.createElement("li");
     node.id = `${box.id}-${at}`;
@@ -40,7 +47,8 @@
     if (!options.length) list.append(list.dataset.none);
     list.hidden = false;
     const { top, bottom } = box.getBoundingClientRect();
-    list.classList.toggle("above", window.innerHeight - bottom < list.offsetHeight && top > list.offsetHeight);
+    const [above, below] = roomBeside(top, bottom);
+    list.classList.toggle("above", below < list.offsetHeight && above > below);
     box.setAttribute("aria-expanded", "true");
     const now = itemsOf(box).find((each) => each.getAttribute("aria-selected") === "true");
     mark(box, text ? itemsOf(box)[0] : now);
@@ -72,11 +80,19 @@
     mark(box, items[at < 0 && by < 0 ? items.length - 1 : (at + by + items.length) % items.length]);
   }
 
+  /** What was typed counts if it is a choice, or if not all are listed and none of those is like it. */
+  function meant(box) {
+    const text = box.value.trim();
+    const [best] = text ? found(box, text) : [];
+    if (best && best.value.toLowerCase() === text.toLowerCase()) return best.value;
+    return text && !best && "more" in listOf(box).dataset ? text : selectOf(box).value;
+  }
+
   const here = (box) => listOf(box).querySelector(".here");
   const keys = {
     ArrowDown: (box) => move(box, 1),
     ArrowUp: (box) => move(box, -1),
-    Enter: (box) => here(box) && take(box, here(box).dataset.value),
+    Enter: (box) => take(box, here(box) ? here(box).dataset.value : meant(box)),
     Escape: (box) => take(box, selectOf(box).value),
   };
 
@@ -101,16 +117,13 @@
     event.stopPropagation();
     keys[event.key](box);
   });
-  // The list does not take the focus from the box; when the box loses it, what was typed counts if it is a choice.
+  // The list does not take the focus from the box.
   document.addEventListener("mousedown", (event) => {
     if (event.target.closest(".choosing [role=listbox]")) event.preventDefault();
   });
   document.addEventListener("focusout", (event) => {
     const box = boxAt(event);
-    if (!box) return;
-    const [best] = found(box, box.value);
-    const meant = box.value.trim() && best && best.value.toLowerCase() === box.value.trim().toLowerCase();
-    take(box, meant ? best.value : selectOf(box).value);
+    if (box) take(box, meant(box));
   });
   document.documentElement.classList.add("picking");
 })();

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from comfy_mcp.errors import ConversionError
+from comfy_mcp.errors import ConversionError, MissingNode
 from comfy_mcp.jobs import Graph
 from comfy_mcp.workflows.importer.canvas import Gone, Literal, Node, Output, Scope, root_scope
 from comfy_mcp.workflows.importer.widgets import widget_values
 from comfy_mcp.workflows.object_info import NodeInfo, ObjectInfo
 
-__all__ = ["convert"]
+__all__ = ["convert", "lacking"]
 
 _CHOICE = re.compile(r"(?<!\\)\{[^{}|]*\|[^{}]*\}")
 _MOST_NODES = 2_000
@@ -56,11 +56,16 @@ def _refuse_unknown(root: Scope, object_info: ObjectInfo) -> None:
         )
     unknown = sorted({str(node.get("type")) for _, node in root.walk() if not object_info.has(str(node.get("type")))})
     if unknown:
-        raise ConversionError(
-            f"This ComfyUI lacks these nodes: {', '.join(unknown)}.",
-            hint="Install the packs that bring them, or remove them, then import again.",
-            nodes=unknown,
-        )
+        raise lacking(unknown)
+
+
+def lacking(names: list[str]) -> ConversionError:
+    """What to say of a workflow whose node classes this ComfyUI lacks, and how to get them."""
+    return ConversionError(
+        f"This ComfyUI lacks these nodes: {', '.join(names)}.",
+        hint=f"{MissingNode.of(names).hint} Or remove what needs it, and import again.",
+        nodes=names,
+    )
 
 
 def _emitted(scope: Scope, node: Node, info: NodeInfo, warnings: list[str]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Owns the order of it and the folder's name. Nothing is written before all of it 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -14,12 +13,14 @@ from pathlib import Path
 
 from comfy_mcp.errors import ConversionError, TemplateError
 from comfy_mcp.jobs import Graph
+from comfy_mcp.workflows.graph import is_link
 from comfy_mcp.workflows.importer.carriers import Carried, read_carrier
-from comfy_mcp.workflows.importer.convert import convert
+from comfy_mcp.workflows.importer.convert import convert, lacking
 from comfy_mcp.workflows.importer.infer import infer
+from comfy_mcp.workflows.importer.naming import identifier, titled
 from comfy_mcp.workflows.manifest import Manifest, write_manifest
 from comfy_mcp.workflows.object_info import ObjectInfo
-from comfy_mcp.workflows.template import RESERVED_IDS, load_template, read_graph
+from comfy_mcp.workflows.template import load_template, read_graph
 
 __all__ = ["Imported", "import_workflow", "write_template"]
 
@@ -36,8 +37,9 @@ class Imported:
     warnings: tuple[str, ...]
 
 
-def import_workflow(data: bytes, *, name: str, object_info: ObjectInfo) -> Imported:
-    """Make a template of an exported workflow, or of a picture that carries one.
+def import_workflow(data: bytes, *, name: str, object_info: ObjectInfo, may_lack: bool = False) -> Imported:
+    """Make a template of an exported workflow, or of a picture that carries one. One in the API format ``may_lack``
+    node classes: it is whole without knowing them, but nothing of theirs becomes a parameter.
 
     Raises:
         ConversionError: what cannot be converted is named.
@@ -45,27 +47,24 @@ def import_workflow(data: bytes, *, name: str, object_info: ObjectInfo) -> Impor
         TooLarge: more than 64 MiB.
     """
     carried = read_carrier(data)
-    graph, warnings = _graph(carried, object_info)
-    graph = _pruned(read_graph(json.dumps(graph).encode()), object_info, warnings)
+    graph, warnings = _graph(carried, object_info, may_lack)
+    graph = _named(read_graph(json.dumps(graph).encode()), object_info, warnings)
+    graph = _pruned(graph, object_info, warnings)
     parameters = infer(graph, object_info)
     if not parameters:
         warnings.append("No parameter was found: add some to manifest.toml.")
-    title = name.replace("_", " ").replace("-", " ").strip()[:80] or "Workflow"
+    title = titled(name, graph)
     manifest = Manifest(title=title, description=f"Run the workflow {title}.", parameters=parameters)
-    return Imported(_identifier(name), manifest, graph, tuple(warnings))
+    return Imported(identifier(name or title), manifest, graph, tuple(warnings))
 
 
-def _graph(carried: Carried, object_info: ObjectInfo) -> tuple[Graph, list[str]]:
+def _graph(carried: Carried, object_info: ObjectInfo, may_lack: bool) -> tuple[Graph, list[str]]:
     """The exact prompt where there is one; else the canvas, converted."""
     if carried.prompt is not None:
         classes = {str(node["class_type"]) for node in carried.prompt.values()}
         unknown = sorted(name for name in classes if not object_info.has(name))
-        if unknown:
-            raise ConversionError(
-                f"This ComfyUI lacks these nodes: {', '.join(unknown)}.",
-                hint="Install the packs that bring them, then import again.",
-                nodes=unknown,
-            )
+        if unknown and not may_lack:
+            raise lacking(unknown)
         for node in carried.prompt.values():
             # Written by ComfyUI for its own cache; sent back, it would be believed instead of looked up.
             node.pop("is_changed", None)
@@ -77,9 +76,26 @@ def _graph(carried: Carried, object_info: ObjectInfo) -> tuple[Graph, list[str]]
         raise ConversionError("The workflow file is damaged.", hint="Open it in ComfyUI and save it again.") from None
 
 
+def _named(graph: Graph, object_info: ObjectInfo, warnings: list[str]) -> Graph:
+    """Without inputs that a node surely does not take: ComfyUI passes over such a value, and fails at such a link."""
+    found: Graph = {}
+    lost = 0
+    for node, content in graph.items():
+        if not object_info.has(content["class_type"]):
+            found[node] = content
+            continue
+        info, inputs = object_info.node(content["class_type"]), content["inputs"]
+        taken = {name: value for name, value in inputs.items() if info.is_open or info.takes(name)}
+        lost += sum(is_link(value) for name, value in inputs.items() if name not in taken)
+        found[node] = {**content, "inputs": taken}
+    if lost:
+        warnings.append(f"{lost} links lead to inputs that their nodes do not have and are left out.")
+    return found
+
+
 def _pruned(graph: Graph, object_info: ObjectInfo, warnings: list[str]) -> Graph:
     """Without the nodes that no output needs: ComfyUI would not run them, and they may be half connected."""
-    stack = [node for node, content in graph.items() if object_info.node(content["class_type"]).output_node]
+    stack = [node for node in graph if _is_output(node, graph, object_info)]
     if not stack:
         raise ConversionError("The workflow has no output node.", hint="Add a Save Image node in ComfyUI.")
     needed: set[str] = set()
@@ -93,11 +109,13 @@ def _pruned(graph: Graph, object_info: ObjectInfo, warnings: list[str]) -> Graph
     return {node: content for node, content in graph.items() if node in needed}
 
 
-def _identifier(name: str) -> str:
-    found = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_").replace("_mcp_", "_")[:32].strip("_")
-    if not found or not found[0].isalpha():
-        found = f"workflow_{found}"[:32].strip("_")
-    return f"my_{found}"[:32] if found in RESERVED_IDS else found
+def _is_output(node: str, graph: Graph, object_info: ObjectInfo) -> bool:
+    """Whether ComfyUI runs it for its own sake; of an unknown class, whether nobody else asks for it."""
+    kind = graph[node]["class_type"]
+    if object_info.has(kind):
+        return object_info.node(kind).output_node
+    values = (value for content in graph.values() for value in content["inputs"].values())
+    return not any(is_link(value) and value[0] == node for value in values)
 
 
 def write_template(imported: Imported, folder: Path, *, overwrite: bool = False) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from comfy_mcp.proxy.guard import rates as module
 from comfy_mcp.proxy.guard.rates import Rates
 from comfy_mcp.workbench.tokens import Token
 from tests.proxy.guard.serving import TOKEN, bearer, guarded, stored
+from tests.workbenches import served
 
 
 class Clock:
@@ -65,7 +67,28 @@ async def test_too_many_requests_are_told_when_to_come_again(http: httpx.AsyncCl
         assert answers[2].headers["retry-after"] in ("29", "30")
         assert answers[2].json()["error"]["code"] == "too_many"
         # Who has no token is counted by address, and so are those who need none.
-        assert [(await http.get(url + path)).status_code for path in ("", "/healthz", "/link")] == [401, 200, 429]
+        assert [(await http.get(url + path)).status_code for path in ("", "/link", "/link")] == [401, 200, 429]
+
+
+async def test_who_asks_in_vain_keeps_nobody_of_their_address_from_the_page(tmp_path: Path) -> None:
+    async with served(tmp_path, "http://127.0.0.1:9", token=TOKEN, rate=5) as client:
+        assert [(await client.get("/api/v1/jobs")).status_code for _ in range(6)] == [401] * 5 + [429]
+        # What is answered from memory costs less than to count it.
+        assert {(await client.get("/healthz")).status_code for _ in range(20)} == {200}
+        assert {(await client.get("/static/x.js")).status_code for _ in range(20)} == {404}
+        page = await client.get("/sign-in")
+        style = re.search(r"/static/page\.css\?v=\w+", page.text)
+        assert style is not None and (await client.get(style[0])).status_code == 200
+        assert (await client.post("/sign-in", data={"token": TOKEN})).status_code == 303
+
+
+async def test_tokens_are_not_guessed_faster_than_the_rate(tmp_path: Path) -> None:
+    async with served(tmp_path, "http://127.0.0.1:9", token=TOKEN, rate=3) as client:
+        answers = [await client.post("/sign-in", data={"token": f"guess {number}"}) for number in range(4)]
+        assert [answer.status_code for answer in answers] == [403, 403, 403, 429]
+        assert (await client.get("/enter/forged")).status_code == 429
+        # Who has theirs already is not held up.
+        assert (await client.get("/api/v1/jobs", headers=bearer(TOKEN))).status_code == 200
 
 
 async def test_each_token_is_counted_by_itself_and_may_have_a_rate_of_its_own(

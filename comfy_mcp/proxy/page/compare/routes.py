@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import uuid4
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from sse_starlette import EventSourceResponse
 from starlette.responses import RedirectResponse
 
-from comfy_mcp.errors import BackendUnavailable, WorkbenchError
+from comfy_mcp.errors import WorkbenchError
 from comfy_mcp.proxy.asking import Owner, fields_of
-from comfy_mcp.proxy.page.compare.events import Watch, ended_cells, progress_of
+from comfy_mcp.proxy.page.compare.events import Has, Watch, ended_cells, progress_of
 from comfy_mcp.proxy.page.compare.form import ROWS, Refusal, fields_like, key_of, rows_of, values_of
 from comfy_mcp.proxy.page.compare.grid import Grid
-from comfy_mcp.proxy.page.compare.models import groups, is_set_up
+from comfy_mcp.proxy.page.compare.looks import Looks
+from comfy_mcp.proxy.page.compare.models import group, groups, is_set_up
 from comfy_mcp.proxy.page.compare.reading import reading_of
+from comfy_mcp.proxy.page.compare.standing import standing_of
 from comfy_mcp.proxy.page.compare.voting import TIE, booth_of, named
-from comfy_mcp.proxy.page.rendering import document
+from comfy_mcp.proxy.page.rendering import document, part
 from comfy_mcp.workbench import Workbench
 from llm_bridge.compare.checks import KINDS
 from llm_bridge.compare.judge import CRITERIA
@@ -53,6 +56,10 @@ def _add_starting(page: APIRouter, workbench: Workbench) -> None:
             pictured = any(prompt.images for prompt in asked.prompts)
         return await _form(request, workbench, fields, pictured=pictured)
 
+    @page.get("/compare/new/models")
+    async def models(request: Request, server: str) -> Response:
+        return part(request, "compare/_models.html", group=await group(workbench, server), fields={}, swapped=True)
+
     @page.post("/compare")
     async def start(request: Request, owner: Owner) -> Response:
         fields = await fields_of(request)
@@ -72,12 +79,8 @@ async def _form(
     pictured: bool = False,
 ) -> Response:
     """The form with what was typed, and the refusal beside its field; ``pictured``: pictures were left out."""
-    shown: dict[str, Any] = {"groups": (), "outage": None, "set_up": is_set_up(workbench)}
-    if shown["set_up"]:
-        try:
-            shown["groups"] = await groups(workbench)
-        except BackendUnavailable as outage:
-            shown["outage"] = outage
+    # Under the address where it is opened, also when it comes back with a refusal.
+    shown: dict[str, Any] = {"groups": await groups(workbench), "here": "/compare/new"}
     shown |= {"fields": fields, "rows": rows_of(fields), "most_rows": ROWS, "kinds": KINDS, "criteria": CRITERIA}
     shown["pictured"] = pictured
     shown["refusal"] = None if failure is None else Refusal.of(failure)
@@ -85,7 +88,7 @@ async def _form(
 
 
 def _add_watching(page: APIRouter, workbench: Workbench) -> None:
-    comparisons = workbench.comparisons
+    comparisons, looks = workbench.comparisons, Looks(workbench)
 
     @page.get("/compare/{comparison}")
     async def comparison(request: Request, comparison: str, owner: Owner, page: int = 1) -> Response:
@@ -93,20 +96,19 @@ def _add_watching(page: APIRouter, workbench: Workbench) -> None:
         plan = await comparisons.get(comparison, owner)
         results = await comparisons.results(plan)
         grid = Grid(results.comparison, page, over=plan.state.ended)
-        lines = grid.lines(results, writing)
+        lines = await to_thread.run_sync(grid.lines, results, writing)
         has = ended_cells([cell for line in lines for cell in line.cells])
-        told = progress_of(workbench, plan, results)
+        told = progress_of(workbench, plan, await to_thread.run_sync(standing_of, results))
         shown: dict[str, Any] = {**told, "grid": grid, "lines": lines, "has": f"{has:x}", "swapped": False}
         return document(request, "compare/comparison.html", **shown)
 
     @page.get("/compare/{comparison}/events")
-    async def events(request: Request, comparison: str, owner: Owner, page: int = 1, has: str = "") -> Response:
+    async def events(
+        request: Request, comparison: str, owner: Owner, page: int = 1, has: str = "", busy: str = ""
+    ) -> Response:
         plan = await comparisons.get(comparison, owner)
-        try:
-            ended = int(has[:1024] or "0", 16)
-        except ValueError:
-            ended = 0
-        return EventSourceResponse(Watch(request, workbench, plan, page, max(ended, 0)).events())
+        watch = Watch(request, workbench, looks.of(plan), page, Has.of(has, busy))
+        return EventSourceResponse(watch.events())
 
     @page.get("/compare/{comparison}/read")
     async def read(

@@ -55,7 +55,9 @@ class Standing:
 def standing_of(results: Results) -> Standing:
     """As far as the comparison is."""
     known = summary(results)
-    places = {rank.model: place for place, rank in enumerate(results.ranking, start=1)}
+    # As they are shown: what reads the same stands on the same place.
+    ratings = {rank.model: round(rank.rating) for rank in results.ranking}
+    places = {model: 1 + sum(other > rating for other in ratings.values()) for model, rating in ratings.items()}
     fastest = max((line.tokens_per_second or 0 for line in known), default=0)
     lines = [_stands(line, places.get(line.model), results.ranking, fastest) for line in known]
     people = {preference.ballot for preference in results.preferences if preference.by_person}

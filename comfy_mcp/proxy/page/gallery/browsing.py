@@ -11,7 +11,8 @@ from starlette.responses import RedirectResponse
 from comfy_mcp.callers import Right
 from comfy_mcp.proxy.asking import Owner, asker_of
 from comfy_mcp.proxy.page.gallery.filters import KINDS, SOURCES, Filters
-from comfy_mcp.proxy.page.rendering import document, part
+from comfy_mcp.proxy.page.gallery.titles import titles_of
+from comfy_mcp.proxy.page.rendering import document, part, words_of
 from comfy_mcp.store import Found
 from comfy_mcp.workbench import Workbench
 
@@ -38,7 +39,7 @@ def add_browsing(page: APIRouter, workbench: Workbench) -> None:
             facets=await gallery.facets(owner),
             kinds=KINDS,
             sources=SOURCES,
-            titles={name: template.title for name, template in workbench.catalogue.templates.items()},
+            titles=titles_of(workbench, words_of(request)),
             usage=await gallery.usage(owner),
             usage_of_all=await gallery.usage() if everybody else None,
             retention=workbench.settings.retention,

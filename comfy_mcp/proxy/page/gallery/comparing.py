@@ -9,7 +9,8 @@ from comfy_mcp.jobs import Job
 from comfy_mcp.proxy.asking import Owner
 from comfy_mcp.proxy.page.gallery.changing import PICK
 from comfy_mcp.proxy.page.gallery.recipes import Difference, different
-from comfy_mcp.proxy.page.rendering import document
+from comfy_mcp.proxy.page.gallery.titles import titles_of
+from comfy_mcp.proxy.page.rendering import document, words_of
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workflows import Template
 
@@ -32,5 +33,7 @@ def add_comparing(page: APIRouter, workbench: Workbench) -> None:
             raise BadRequest("Only pictures can be laid over each other.", hint="Tick two pictures in the gallery.")
         # The older one is what the newer one is compared with.
         (left, left_job), (right, right_job) = sorted(pairs, key=lambda pair: pair[0].made)
-        differences: list[Difference] = different(left_job, right_job, template_of(right_job))
+        differences: list[Difference] = different(
+            left_job, right_job, template_of(right_job), titles_of(workbench, words_of(request))
+        )
         return document(request, "gallery/compare.html", left=left, right=right, differences=differences)

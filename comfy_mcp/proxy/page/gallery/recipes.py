@@ -1,17 +1,22 @@
-"""What a picture was made from, as rows for people: in the order and with the names of its template's form."""
+"""What a picture was made from, as rows for people: in the order and with the names of its template's form.
+
+Owns the order and the names, in English where they are ours: the pages say them in the reader's language.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from comfy_mcp.jobs import Job
+from comfy_mcp.ui import to_say
 from comfy_mcp.workflows import Parameter, Template
 
 __all__ = ["Difference", "Recipe", "Value", "different", "recipe_of"]
 
 _TEXTS = ("prompt", "negative")
+_LABELS = {"template": to_say("Tool"), "style": to_say("Style")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,11 @@ def recipe_of(job: Job | None, template: Template | None) -> Recipe:
     return Recipe(texts, [each for each in values if each.name not in _TEXTS], seconds)
 
 
-def different(left: Job | None, right: Job | None, template: Template | None) -> list[Difference]:
-    """What is not the same in what two pictures were made from."""
-    ours, theirs = _facts(left), _facts(right)
+def different(
+    left: Job | None, right: Job | None, template: Template | None, titles: Mapping[str, str]
+) -> list[Difference]:
+    """What is not the same in what two pictures were made from. ``titles`` are those of the templates."""
+    ours, theirs = _facts(left, titles), _facts(right, titles)
     return [
         Difference(_label(name, template), ours.get(name), theirs.get(name))
         for name in dict.fromkeys((*ours, *theirs))
@@ -67,13 +74,15 @@ def different(left: Job | None, right: Job | None, template: Template | None) ->
     ]
 
 
-def _facts(job: Job | None) -> dict[str, Any]:
-    return {} if job is None else {"template": job.template, "style": job.style, **job.values}
+def _facts(job: Job | None, titles: Mapping[str, str]) -> dict[str, Any]:
+    if job is None:
+        return {}
+    return {"template": titles.get(job.template, job.template), "style": job.style, **job.values}
 
 
 def _label(name: str, template: Template | None) -> str:
     told = None if template is None else template.parameters.get(name)
-    return name if told is None else told.label or name
+    return _LABELS.get(name, name) if told is None else told.label or name
 
 
 def _is_picture(parameter: Parameter) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from comfy_mcp.errors import InvalidParameter
 from comfy_mcp.jobs import Job, JobRequest
 from comfy_mcp.proxy.asking import Owner, fields_of
 from comfy_mcp.workbench import Workbench
+from comfy_mcp.workbench.settling import fixed_in
 from comfy_mcp.workflows import Parameter, Template, offered
 
 __all__ = ["Variable", "add_varying", "variable"]
@@ -33,9 +34,10 @@ class Variable:
 
 
 def variable(job: Job | None, template: Template | None, workbench: Workbench) -> dict[str, Variable]:
-    """What of a job can be varied, by name; nothing where its template is not there any more."""
+    """What of a job can be varied, by name: nothing that an administrator fixed, nor of a template that is gone."""
     if job is None or template is None:
         return {}
+    fixed = fixed_in(workbench.settings.locked, template.id)
     told = {
         name: Variable(
             parameter.label or name,
@@ -44,9 +46,9 @@ def variable(job: Job | None, template: Template | None, workbench: Workbench) -
             _range(parameter),
         )
         for name, parameter in template.parameters.items()
-        if parameter.type in _VARIED
+        if parameter.type in _VARIED and name not in fixed
     }
-    if template.takes_style and workbench.catalogue.styles:
+    if template.takes_style and workbench.catalogue.styles and "style" not in fixed:
         told["style"] = Variable("style", job.style or "", tuple(workbench.catalogue.styles)[:_MOST_OFFERED])
     return told
 
@@ -62,14 +64,15 @@ def add_varying(page: APIRouter, workbench: Workbench) -> None:
             raise InvalidParameter("asset", "This picture was not made here.", hint="Take one that a tool made.")
         template = workbench.catalogue.get(job.template)
         started = JobRequest(template=template.id, values=job.values, style=job.style, owner=owner)
-        sweep = await workbench.sweeps.start(started, _over(asked, template))
+        over = _over(asked, template, fixed_in(workbench.settings.locked, template.id))
+        sweep = await workbench.sweeps.start(started, over)
         to = f"/gallery/sweeps/{sweep.id}"
         if "hx-request" in request.headers:
             return Response(headers={"HX-Redirect": to})
         return RedirectResponse(to, 303)
 
 
-def _over(asked: Mapping[str, str], template: Template) -> dict[str, list[Any]]:
+def _over(asked: Mapping[str, str], template: Template, fixed: Collection[str]) -> dict[str, list[Any]]:
     over: dict[str, list[Any]] = {}
     for number in ("1", "2"):
         name, text = asked.get(f"parameter{number}", ""), asked.get(f"values{number}", "")
@@ -79,6 +82,9 @@ def _over(asked: Mapping[str, str], template: Template) -> dict[str, list[Any]]:
             raise InvalidParameter(
                 "over", "The two parameters are the same, or too long.", hint="Vary two different ones."
             )
+        if name in fixed:
+            # All pictures would have the fixed value under headings that say otherwise.
+            raise InvalidParameter(name, f"{name} is fixed by an administrator.", hint="Vary another parameter.")
         parts = [part.strip() for part in text.replace("\n", ",").replace("，", ",").split(",") if part.strip()]
         over[name] = [_value(name, part, template.parameters.get(name)) for part in parts]
     return over

@@ -8,8 +8,9 @@ from comfy_mcp import images
 from comfy_mcp.proxy.asking import Owner
 from comfy_mcp.proxy.page.gallery.filters import Filters
 from comfy_mcp.proxy.page.gallery.recipes import recipe_of
+from comfy_mcp.proxy.page.gallery.titles import title_of
 from comfy_mcp.proxy.page.gallery.varying import variable
-from comfy_mcp.proxy.page.rendering import document
+from comfy_mcp.proxy.page.rendering import document, words_of
 from comfy_mcp.workbench import Workbench
 
 __all__ = ["add_viewing"]
@@ -34,6 +35,7 @@ def add_viewing(page: APIRouter, workbench: Workbench) -> None:
             found=found,
             job=job,
             template=template,
+            title=None if job is None else title_of(job.template, workbench, words_of(request)),
             recipe=recipe_of(job, template),
             beside=await gallery.beside(asset, owner, filters.sought),
             filters=filters,

@@ -49,6 +49,7 @@ class _Sent:
         self._lists: dict[str, dict[str, str]] = {name: {} for name in LISTS}
         self._told: dict[str, dict[str, Any]] = {"texts": {}, "why": {}, "starts": {}}
         self._progress: dict[str, Any] = {}
+        self._steps: dict[str, str] = {}
         self._first = True
         self.more = False
 
@@ -95,13 +96,18 @@ class _Sent:
 
     def _progressed(self, shown: Shown) -> dict[str, Any]:
         now = {job.id: job for job in shown.running}
-        new = {key: self._step(job) for key, job in now.items() if self._progress.get(key) != job.progress}
-        self._progress = {key: job.progress for key, job in now.items()}
+        steps = {key: self._reader.step(job) for key, job in now.items()}
+        new = {
+            key: self._step(job, steps[key])
+            for key, job in now.items()
+            if self._progress.get(key) != job.progress or self._steps.get(key) != steps[key]
+        }
+        self._progress, self._steps = {key: job.progress for key, job in now.items()}, steps
         return new
 
-    def _step(self, job: Job) -> dict[str, Any]:
+    def _step(self, job: Job, step: str) -> dict[str, Any]:
         at, before = job.progress, self._progress.get(job.id)
-        told: dict[str, Any] = {"done": at.fraction, "step": self._reader.step(job), "text": at.text[-400:]}
+        told: dict[str, Any] = {"done": at.fraction, "step": step, "text": at.text[-400:]}
         mine = job.owner == self._reader.owner
         if mine and at.preview is not None and (before is None or before.preview is not at.preview):
             told["preview"] = "data:image/jpeg;base64," + base64.b64encode(at.preview).decode()

@@ -68,7 +68,8 @@ def _add_changes(page: APIRouter, workbench: Workbench) -> None:
     @page.post("/queue/again")
     async def again(request: Request) -> Response:
         job = (await fields_of(request)).get("job", "")
-        await workbench.line.again(job, Reader(workbench, request).sees)
+        reader = Reader(workbench, request)
+        await workbench.line.again(job, reader.sees, graphs=reader.sends_graphs)
         return _done(request, words_of(request)("It waits again."))
 
     @page.post("/queue/move")

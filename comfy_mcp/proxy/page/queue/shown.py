@@ -38,8 +38,9 @@ from comfy_mcp.workbench.waiting_line import Seen
 __all__ = ["LISTS", "Reader", "Shown"]
 
 LISTS = ("running", "waiting", "ended", "backends")
-_ENDED_SECONDS, _MOST_ENDED = 900.0, 12
+_ENDED_SECONDS, _MOST_ENDED, _MOST_CANCELLED = 900.0, 12, 3
 _GRAPHS = frozenset({"graph", "chat"})
+_UNMADE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Reader:
         self._environment = environment(language_of(request), "comfy_mcp.proxy.page")
         self.owner, self.is_admin = asker.owner, Right.ADMIN in asker.rights
         self.sees = None if self.is_admin else asker.owner
+        self.sends_graphs = Right.GRAPHS in asker.rights
         self._ended: Sequence[Job] = ()
         self._active: frozenset[str] | None = None
 
@@ -80,7 +82,9 @@ class Reader:
         lists["running"] = {job.id: str(job.attempt) for job in running}
         lists["waiting"] = waiting
         starts = {job: soon(seen.places[job].starts_in, self._words) for job in waiting if job in seen.places}
-        why = {str(lane): why_text(reason, self._words) for lane, reason in seen.reasons.items()}
+        lanes = frozenset(waiting.values())
+        # Of lanes without a job that is shown nothing is told: what others wait for is theirs.
+        why = {str(lane): why_text(each, self._words) for lane, each in seen.reasons.items() if str(lane) in lanes}
         return Shown(lists, cards, self._texts(seen, len(running), len(waiting)), why, starts, running)
 
     async def drawn(self, name: str, keys: Sequence[str], shown: Shown) -> dict[str, str]:
@@ -96,13 +100,15 @@ class Reader:
 
     def step(self, job: Job) -> str:
         """What a running job is at."""
-        return step_of(job, self._words)
+        return step_of(job, self._workbench, self._words)
 
     async def _ended_lately(self, seen: Seen) -> Sequence[Job]:
         """Looked up again only when something is gone from those that run or wait."""
         active = frozenset({*(job.id for job in seen.running), *(each.job for each in seen.waiting)})
         if self._active is None or self._active - active:
-            self._ended = await self._workbench.line.ended(self.sees, _ENDED_SECONDS, _MOST_ENDED)
+            ended = await self._workbench.line.ended(self.sees, _ENDED_SECONDS, _MOST_ENDED)
+            cancelled = [job.id for job in ended if job.state is JobState.CANCELLED][_MOST_CANCELLED:]
+            self._ended = [job for job in ended if job.id not in cancelled]
         self._active = active
         return self._ended
 
@@ -119,8 +125,9 @@ class Reader:
             "told": state_of(job, self._words) if job.state.terminal else "",
             "error": job.error if job.state in (JobState.FAILED, JobState.EXPIRED) else None,
             "pictures": [asset for asset in job.assets if asset.mime.startswith("image/")][:1] if mine else [],
-            "tool": "" if job.template in _GRAPHS else f"/tools/{job.template}?job={job.id}",
-            **({} if job.state.terminal else {"step": step_of(job, self._words), "at": job.progress}),
+            "tool": "" if job.template in _GRAPHS else _tool(job),
+            "again": job.state in _UNMADE and self._workbench.line.can_again(job, graphs=self.sends_graphs),
+            **({} if job.state.terminal else {"step": self.step(job), "at": job.progress, "attempts": job.attempts}),
             **({"elapsed": _seconds_since(job.started)} if job.state is JobState.RUNNING else {}),
         }
 
@@ -145,6 +152,11 @@ class Reader:
             "others": told if any(others) else "",
             "chats": chats if streams.answering or streams.waiting else "",
         }
+
+
+def _tool(job: Job) -> str:
+    """Where it is seen while it goes on, and where it is asked for again with the same values when it has ended."""
+    return f"/tools/{job.template}?{'job' if job.state.terminal else 'run'}={job.id}"
 
 
 def _waits(job: Job, shown: Shown) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from comfy_mcp.jobs import GRAPH, Job, JobState
 from comfy_mcp.texts import CHAT
 from comfy_mcp.ui import Words, to_say
 from comfy_mcp.workbench import Workbench
-from comfy_mcp.workbench.reasons import Reason, Why
+from comfy_mcp.workbench.reasons import Reason, Why, awaited
 
 __all__ = ["about", "gigabytes", "model_name", "soon", "state_of", "step_of", "title_of", "why_text"]
 
@@ -45,7 +45,7 @@ def title_of(job: Job, workbench: Workbench, words: Words) -> str:
     if job.template == GRAPH:
         return words("Workflow of one's own")
     found = workbench.catalogue.templates.get(job.template)
-    return found.title if found else job.template
+    return words(found.title) if found else job.template
 
 
 def about(job: Job) -> str:
@@ -85,8 +85,10 @@ def state_of(job: Job, words: Words) -> str:
     return words(_STATES[job.state])
 
 
-def step_of(job: Job, words: Words) -> str:
-    """What a running job is at."""
+def step_of(job: Job, workbench: Workbench, words: Words) -> str:
+    """What a running job is at, or waits for."""
+    if what := awaited(job, workbench.pool):
+        return words("%(what)s does not answer; the job waits for it.", what=what)
     at = job.progress
     if at.node in _STAGES:
         return words(_STAGES[at.node])

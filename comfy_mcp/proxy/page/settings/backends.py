@@ -13,10 +13,10 @@ from comfy_mcp.backends.finding import Found, found_at, found_here
 from comfy_mcp.errors import BackendUnavailable, ErrorRecord, NotFound
 from comfy_mcp.proxy.asking import fields_of
 from comfy_mcp.proxy.page.rendering import part, words_of
-from comfy_mcp.proxy.page.settings.servers import answers, facts_of, known_servers
+from comfy_mcp.proxy.page.settings.servers import answers, facts_of, is_llm, known_servers
 from comfy_mcp.proxy.page.settings.tabs import shown
 from comfy_mcp.settings import Settings, load_settings, said_alike
-from comfy_mcp.settings.servers import free_name, with_server, without_server
+from comfy_mcp.settings.servers import check_key_name, free_name, has_secret, server_named, with_server, without_server
 from comfy_mcp.settings.writing import variable_of
 from comfy_mcp.workbench import Workbench
 
@@ -44,6 +44,7 @@ def add_backends(page: APIRouter, workbench: Workbench) -> None:
     async def check(request: Request) -> Response:
         fields = await fields_of(request)
         url, key_env = fields.get("url", "")[:2000], fields.get("key_env", "").strip()[:128] or None
+        check_key_name(workbench.settings, key_env)
         try:
             found, problem = [await found_at(url, key_env=key_env)], None
         except BackendUnavailable as failure:
@@ -61,20 +62,24 @@ def add_backends(page: APIRouter, workbench: Workbench) -> None:
         llm = fields.get("is_llm") == "yes"
         default = not llm and await _default_is_used(workbench)
         values = _values(fields, llm=llm)
-        await workbench.change_settings(with_server(workbench.settings, values, llm=llm, default=default))
+        await workbench.change_settings(lambda settings: with_server(settings, values, llm=llm, default=default))
         return await _done(request, workbench, words_of(request)("%(name)s is added.", name=values.get("name", "")))
 
     @page.post(_PATH + "/{name}/change")
     async def change(request: Request, name: str) -> Response:
-        fields = await fields_of(request)
-        llm = fields.get("is_llm") == "yes"
-        values = _values({**fields, "name": name}, llm=llm) | _kept(workbench.settings, name)
-        await workbench.change_settings(with_server(workbench.settings, values, llm=llm, instead=name))
-        return await _done(request, workbench, words_of(request)("%(name)s is changed.", name=name))
+        old = server_named(workbench.settings, name)
+        llm = is_llm(old)
+        values = _values({**await fields_of(request), "name": name}, llm=llm)
+        await workbench.change_settings(lambda settings: with_server(settings, values, llm=llm, instead=name))
+        done = words_of(request)("%(name)s is changed.", name=name)
+        new = server_named(workbench.settings, name)
+        if new.url != old.url and has_secret(old) and not has_secret(new):
+            done += " " + words_of(request)("It has another address, so its key or password is no longer sent there.")
+        return await _done(request, workbench, done)
 
     @page.post(_PATH + "/{name}/remove")
     async def remove(request: Request, name: str) -> Response:
-        await workbench.change_settings(without_server(workbench.settings, name))
+        await workbench.change_settings(lambda settings: without_server(settings, name))
         return await _done(request, workbench, words_of(request)("%(name)s is removed.", name=name))
 
 
@@ -139,9 +144,3 @@ def _number(text: str) -> int | float | str:
         return float(text) if "." in text else int(text)
     except ValueError:
         return text
-
-
-def _kept(settings: Settings, name: str) -> dict[str, Any]:
-    """What the form neither shows nor changes."""
-    backend = next((each for each in settings.all_backends if each.name == name), None)
-    return {} if backend is None or backend.authorization is None else {"authorization": backend.authorization}

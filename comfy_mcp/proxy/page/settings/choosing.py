@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from anyio import to_thread
@@ -12,7 +13,7 @@ from comfy_mcp.proxy.asking import fields_of
 from comfy_mcp.proxy.page.rendering import part
 from comfy_mcp.proxy.page.settings.options import CHOICES, Group, Option, changes_of, options_of
 from comfy_mcp.proxy.page.settings.tabs import ADMINISTRATOR, shown
-from comfy_mcp.settings import RELOADED, load_settings
+from comfy_mcp.settings import RELOADED, Settings, load_settings
 from comfy_mcp.workbench import Workbench
 
 __all__ = ["add_options"]
@@ -30,10 +31,14 @@ def add_options(page: APIRouter, workbench: Workbench) -> None:
     @page.post(_PATH)
     async def change(request: Request) -> Response:
         fields = await fields_of(request)
-        options = [option for _, group in await _groups(workbench) for option in group]
-        changes = changes_of(fields, options, workbench.settings)
-        if changes:
-            await workbench.change_settings(changes)
+        templates, changes = workbench.catalogue.templates, dict[str, Any]()
+
+        def chosen(settings: Settings) -> Mapping[str, Any]:
+            groups = options_of(settings, load_settings(), templates)
+            changes.update(changes_of(fields, [option for _, group in groups for option in group], settings))
+            return changes
+
+        await workbench.change_settings(chosen)
         if "hx-request" not in request.headers:
             return RedirectResponse(_PATH, 303)
         later = bool(changes.keys() - RELOADED)

@@ -6,15 +6,13 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
+from comfy_mcp.proxy.links import base_of
 from comfy_mcp.proxy.page.settings.tabs import is_administrator, shown
 from comfy_mcp.settings import Settings, is_loopback
-from comfy_mcp.snippets import PROGRAM, Address, program, snippets_for
+from comfy_mcp.snippets import PLACEHOLDER, PROGRAM, Address, program, snippets_for
 from comfy_mcp.workbench import Workbench
 
-__all__ = ["PLACEHOLDER", "add_clients", "address_of"]
-
-PLACEHOLDER = "YOUR-TOKEN"
-"""Stands for the token, which is shown only when it is made."""
+__all__ = ["add_clients", "address_of"]
 
 
 def add_clients(page: APIRouter, workbench: Workbench) -> None:
@@ -23,7 +21,7 @@ def add_clients(page: APIRouter, workbench: Workbench) -> None:
     @page.get("/settings/clients")
     async def show(request: Request, container: str = "") -> Response:
         settings = workbench.settings
-        needed = settings.token is not None or not is_loopback(settings.host) or await workbench.tokens.exist()
+        needed = await workbench.tokens.demanded(settings)
         address = address_of(request, settings, token=PLACEHOLDER if needed else None)
         # Any other address means the same inside a container.
         local = is_loopback(urlsplit(address.base).hostname or "")
@@ -43,7 +41,7 @@ def add_clients(page: APIRouter, workbench: Workbench) -> None:
 
 def address_of(request: Request, settings: Settings, *, token: str | None) -> Address:
     """As a chat on the machine of who looks reaches us: `public_url`, or as their browser did."""
-    base = settings.public_url or f"{request.url.scheme}://{request.headers['host']}"
+    base = base_of(request, settings)
     if not is_administrator(request):
         # The folders of this machine, and where its ComfyUI is, are nobody else's business.
         return Address(base, token, PROGRAM)

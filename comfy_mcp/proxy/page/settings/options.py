@@ -21,6 +21,9 @@ __all__ = ["CHOICES", "GROUPS", "Group", "Option", "changes_of", "options_of"]
 
 _SECONDS = to_say("seconds")
 
+_LEAST_RATE = 120
+"""Requests a minute: with fewer, who set them could not load the page to take it back."""
+
 CHOICES: Mapping[str, str] = {
     "auto": to_say("where the chat can show them"),
     "never": to_say("never, links only"),
@@ -212,10 +215,20 @@ def _value(option: Option, told: str) -> Any:
         return [part.strip() for part in told.split(",") if part.strip()]
     if option.kind != "number":
         return told
+    number = _number(option, told)
+    if option.key == "rate" and 0 < number < _LEAST_RATE:
+        message = f"Fewer than {_LEAST_RATE} requests a minute keep everybody out, of this page, too."
+        raise InvalidParameter(option.key, message, hint="0 is for any number.")
+    return number
+
+
+def _number(option: Option, told: str) -> int | float:
+    """Raises InvalidParameter for what is none; its range is looked at where it is written."""
     try:
-        number = float(told)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or (option.whole and not number.is_integer()):
-        raise InvalidParameter(option.key, f"{told[:32]!r} is no number that fits.", hint="Write digits only.")
-    return int(number) if number.is_integer() else number
+        number = int(told) if option.whole else float(told)
+        if math.isfinite(number):
+            return number
+    except (ValueError, OverflowError):
+        # No digits, more of them than are read, or more than a float holds.
+        pass
+    raise InvalidParameter(option.key, f"{told[:32]!r} is no number that fits.", hint="Write digits only.")

@@ -11,9 +11,9 @@ from typing import Any, cast
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from comfy_mcp.proxy.page.settings.clients import PLACEHOLDER, address_of
+from comfy_mcp.proxy.page.settings.clients import address_of
 from comfy_mcp.proxy.page.settings.tabs import shown
-from comfy_mcp.settings import is_loopback
+from comfy_mcp.snippets import PLACEHOLDER
 from comfy_mcp.ui import to_say
 from comfy_mcp.workbench import Workbench
 
@@ -61,7 +61,7 @@ def add_programs(page: APIRouter, workbench: Workbench) -> None:
     @page.get("/settings/api")
     async def show(request: Request) -> Response:
         settings = workbench.settings
-        needed = settings.token is not None or not is_loopback(settings.host) or await workbench.tokens.exist()
+        needed = await workbench.tokens.demanded(settings)
         address = address_of(request, settings, token=PLACEHOLDER if needed else None)
         described = await to_thread.run_sync(request.app.openapi)
         families = _families(described, address.base, address.token)

@@ -18,7 +18,6 @@ from comfy_mcp.proxy.page.rendering import part
 from comfy_mcp.proxy.page.settings.clients import address_of
 from comfy_mcp.proxy.page.settings.tabs import ADMINISTRATOR, shown
 from comfy_mcp.proxy.page.signing_in import keep_signed_in
-from comfy_mcp.settings import is_loopback
 from comfy_mcp.snippets import snippets_for
 from comfy_mcp.ui import to_say
 from comfy_mcp.workbench import Workbench
@@ -59,7 +58,7 @@ def add_tokens(page: APIRouter, workbench: Workbench, signed_in: SignedIn) -> No
     @page.post(_PATH)
     async def add(request: Request) -> Response:
         fields = await fields_of(request)
-        first = not await _is_needed(workbench)
+        first = not await workbench.tokens.demanded(workbench.settings)
         token = _first(fields) if first else _token(fields)
         given = await workbench.tokens.add(token)
         snippets = snippets_for(address_of(request, workbench.settings, token=given))
@@ -86,10 +85,9 @@ def _part(request: Request, context: Mapping[str, Any]) -> Response:
 
 async def _listed(request: Request, workbench: Workbench) -> dict[str, Any]:
     tokens = await workbench.tokens.all()
-    needed = await _is_needed(workbench)
     return {
         "tokens": tokens,
-        "needed": needed,
+        "needed": await workbench.tokens.demanded(workbench.settings),
         "last": len(tokens) == 1 and workbench.settings.token is None,
         "own": principal_of(request.scope).name,
         "meanings": _RIGHTS,
@@ -98,12 +96,6 @@ async def _listed(request: Request, workbench: Workbench) -> dict[str, Any]:
         "revoked": "",
         "made": None,
     }
-
-
-async def _is_needed(workbench: Workbench) -> bool:
-    """Whether somebody must have a token already."""
-    settings = workbench.settings
-    return settings.token is not None or not is_loopback(settings.host) or await workbench.tokens.exist()
 
 
 def _when(seconds: float) -> str:

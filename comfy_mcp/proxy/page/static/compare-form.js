@@ -18,14 +18,14 @@ function findModels(text) {
 
 const rows = () => [...form.querySelectorAll("#rows > [data-row]")];
 
-function addRow() {
-  const numbers = rows().map((row) => Number(row.querySelector("textarea").name.split("-")[1]));
-  const number = Math.max(0, ...numbers) + 1;
+const numbers = () => rows().map((row) => Number(row.querySelector("textarea").name.split("-")[1]));
+
+function addRow(number = Math.max(0, ...numbers()) + 1) {
   const row = document.getElementById("row").content.cloneNode(true).firstElementChild;
   for (const field of row.querySelectorAll("[name]")) field.name = field.name.replace(/-0$/, `-${number}`);
   document.getElementById("rows").append(row);
   renumber();
-  row.querySelector("textarea").focus();
+  return row;
 }
 
 function removeRow(row) {
@@ -89,6 +89,13 @@ function count() {
   const answers = models * prompts() * ways * repeats, shown = document.getElementById("count");
   const told = answers === 1 ? shown.dataset.one : shown.dataset.many.replace("#", answers.toLocaleString());
   shown.textContent = answers ? told : "";
+  mended("models", models);
+  mended("prompts", prompts());
+}
+
+/** What was wrong and is no more is not said any more. */
+function mended(what, is) {
+  if (is) document.getElementById(`wrong-${what}`)?.remove();
 }
 
 if (form) {
@@ -98,10 +105,15 @@ if (form) {
   find.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
   form.querySelector("[data-imports] input").addEventListener("change", (event) => importFile(event.target));
   form.addEventListener("click", ({ target }) => {
-    if (target.closest("[data-adds]")) addRow();
+    if (target.closest("[data-adds]")) addRow().querySelector("textarea").focus();
     else if (target.closest("[data-removes]")) removeRow(target.closest("[data-row]"));
     count();
   });
   form.addEventListener("input", count);
+  // The rows of what was typed before this page was loaded anew.
+  document.addEventListener("kept:back", ({ detail }) => {
+    const wanted = detail.filter((name) => name.startsWith("text-")).map((name) => Number(name.slice(5)));
+    for (const number of wanted) if (!numbers().includes(number)) addRow(number);
+  });
   count();
 }

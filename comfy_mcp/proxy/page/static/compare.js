@@ -18,3 +18,27 @@ function tellTimes(within) {
 
 tellTimes(document);
 document.addEventListener("htmx:load", ({ detail }) => tellTimes(detail.elt));
+
+// Who comes back to a grid that fills says which cells it has: those that are over are not drawn again.
+document.addEventListener("live:opens", ({ detail: live }) => {
+  const cells = [...document.querySelectorAll(".grid .cell")];
+  if (!cells.length) return;
+  const bit = (cell, at, stages) => (cell.matches(stages) ? 1n << BigInt(at) : 0n);
+  const which = (stages) => cells.reduce((bits, cell, at) => bits | bit(cell, at, stages), 0n).toString(16);
+  const address = new URL(live.address, location.href);
+  address.searchParams.set("has", which(".answered, .failed"));
+  address.searchParams.set("busy", which(".loading, .reading, .thinking, .writing"));
+  live.address = address.href;
+});
+
+// A table that goes on beyond its edge fades there.
+function fade(region) {
+  region.classList.toggle("more", region.scrollWidth - region.clientWidth - Math.abs(region.scrollLeft) > 8);
+}
+
+const sizes = new ResizeObserver((seen) => { for (const { target } of seen) fade(target.closest(".scroll, .grid")); });
+for (const region of document.querySelectorAll(".scroll, .grid")) {
+  region.addEventListener("scroll", () => fade(region), { passive: true });
+  sizes.observe(region);
+}
+document.addEventListener("htmx:load", () => document.querySelectorAll(".scroll, .grid").forEach(fade));

@@ -28,6 +28,11 @@ document.addEventListener("keydown", (event) => {
 const over = document.querySelector("[data-over]");
 if (over) {
   const slider = document.querySelector("[data-at]");
+  const [width, height] = ["width", "height"].map((side) => Number(over.querySelector("img").getAttribute(side)));
+  if (width && height) {
+    over.parentElement.style.setProperty("--ratio", width / height);
+    over.parentElement.style.setProperty("--natural", `${width}px`);
+  }
   const show = () => over.style.setProperty("--at", `${slider.value}%`);
   const follow = ({ clientX }) => {
     const { left, width } = over.getBoundingClientRect();

@@ -134,14 +134,6 @@
     }
   }
 
-  function follow() {
-    const stream = new EventSource(queue.dataset.events);
-    stream.addEventListener("change", ({ data }) => changed(JSON.parse(data)));
-    stream.addEventListener("error", () => {
-      if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
-    });
-  }
-
   function clock() {
     for (const each of queue.querySelectorAll("[data-elapsed]")) {
       each.since ??= performance.now() - each.dataset.elapsed * 1000;
@@ -178,5 +170,12 @@
   for (const card of cards.get("waiting").values()) watch.observe(card);
   setInterval(clock, 1000);
   clock();
-  follow();
+  const live = new Live(queue.dataset.events);
+  live.addEventListener("change", ({ data }) => changed(JSON.parse(data)));
+
+  // A browser does not tell whether a stream was refused or the workbench is away: the page itself does.
+  live.onerror = async () => {
+    const answer = await fetch(location.pathname, { redirect: "manual" }).catch(() => null);
+    if (answer?.status === 401 || answer?.type === "opaqueredirect") location.reload();
+  };
 })();

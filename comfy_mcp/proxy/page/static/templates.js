@@ -38,6 +38,11 @@ if (importing) {
   });
 }
 
+for (const moment of document.querySelectorAll("[data-moment]")) {
+  moment.textContent = new Date(moment.dateTime)
+    .toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+}
+
 const draft = document.getElementById("draft");
 
 if (draft) {

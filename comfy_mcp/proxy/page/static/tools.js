@@ -11,8 +11,7 @@
     if (source) source.close();
     source = null;
     if (!address) return;
-    source = new EventSource(address);
-    source.address = address;
+    source = new Live(address);
     source.addEventListener("progress", ({ data }) => show(JSON.parse(data)));
     source.addEventListener("end", () => {
       source.close();
@@ -42,9 +41,8 @@
   /** The seed that was drawn stands in its box, there to be kept, and is not kept by itself. */
   function suggestSeed() {
     const field = byId("form") && fields.named(byId("form"), "seed");
-    const holds = field && field.querySelector("[data-holds]");
     const seed = byId("result").dataset.seed;
-    if (seed && holds && holds.getAttribute("aria-pressed") === "false") field.querySelector("[name]").value = seed;
+    if (field && seed) fields.suggest(field, seed);
   }
 
   function keepSeed(event) {
@@ -111,7 +109,12 @@
     if (detail.requestConfig.elt.id === "form") showResult();
   });
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    if (detail.successful && detail.elt.matches("[data-closes-after]")) byId("asking").close();
+    const { closesAfter } = detail.elt.dataset;
+    if (!detail.successful || !closesAfter) return;
+    byId("asking").close();
+    // What opened the dialog came anew meanwhile.
+    byId(closesAfter).focus();
+    speak(byId("saved")?.textContent.trim() || detail.elt.dataset.spoken);
   });
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-same-seed]")) keepSeed(event);
@@ -119,8 +122,12 @@
   document.addEventListener("input", ({ target }) => {
     if (!target.dataset.searches) return;
     const wanted = target.value.trim().toLowerCase();
-    const cards = [...byId(target.dataset.searches).children];
+    const place = byId(target.dataset.searches);
+    const cards = [...place.querySelectorAll("[data-text]")];
     for (const card of cards) card.hidden = !card.dataset.text.toLowerCase().includes(wanted);
+    for (const group of place.querySelectorAll("[data-group]")) {
+      group.hidden = !group.querySelector("[data-text]:not([hidden])");
+    }
     byId("no-card").hidden = cards.some((card) => !card.hidden);
   });
 

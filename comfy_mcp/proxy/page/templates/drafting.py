@@ -109,7 +109,8 @@ async def _shown(
     infos, outage = await authoring.infos()
     lacks = await authoring.lacks(template, infos) if template is not None else []
     job = await authoring.trial(draft, owner)
-    label = words_of(request)("Graph of %(title)s", title=draft.title)
+    words = words_of(request)
+    label = words("Graph of %(title)s", title=words(draft.title))
     choices = {
         name: _choices(told, [str(each) for info in infos[:1] for each in offered(told, info) or ()])
         for name, told in (template.parameters if template is not None else {}).items()
@@ -123,6 +124,7 @@ async def _shown(
         template=template,
         problems=problems,
         lacks=lacks,
+        absent=_absent(draft, lacks),
         outage=outage,
         choices=choices,
         places=_places(draft),
@@ -132,6 +134,12 @@ async def _shown(
         job=job,
         preview=_preview(job),
     )
+
+
+def _absent(draft: Draft, lacks: list[Lack]) -> list[tuple[Lack, int | None]]:
+    """The files that are missing, each with the row where it is chosen, if there is one."""
+    places = {row.name: place for place, row in enumerate(draft.rows) if row.keep}
+    return [(lack, places.get(lack.parameter)) for lack in lacks if lack.kind == "file"]
 
 
 def _marks(draft: Draft) -> dict[str, list[str]]:

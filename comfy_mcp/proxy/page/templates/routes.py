@@ -17,8 +17,8 @@ from comfy_mcp.proxy.page.templates.drafting import DRAFTS, add_drafts
 from comfy_mcp.proxy.page.templates.showing import cards_of, drawing_of, marks_of
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.authoring import Authoring
-from comfy_mcp.workbench.shelving import has_preview
-from comfy_mcp.workflows import asks_for
+from comfy_mcp.workbench.shelving import preview_changed
+from comfy_mcp.workflows import Lack, asks_for
 from comfy_mcp.workflows.reading import read_file
 
 __all__ = ["add_templates"]
@@ -30,7 +30,7 @@ _SEEN = "default-src 'none'; sandbox"
 
 def add_templates(page: APIRouter, workbench: Workbench) -> None:
     """Add these routes to the page."""
-    authoring = Authoring(workbench)
+    authoring = workbench.authoring
     _add_listing(page, workbench, authoring)
     add_drafts(page, authoring)
     _add_looking(page, workbench, authoring)
@@ -49,6 +49,7 @@ def _add_listing(page: APIRouter, workbench: Workbench, authoring: Authoring) ->
             diagnostics=workbench.catalogue.diagnostics,
             drafts=await authoring.drafts(owner),
             failure=failure,
+            missing=_missing(failure),
         )
 
     @page.get("/templates")
@@ -63,6 +64,12 @@ def _add_listing(page: APIRouter, workbench: Workbench, authoring: Authoring) ->
         except WorkbenchError as failure:
             return await shown(request, owner, failure)
         return RedirectResponse(f"{DRAFTS}/{draft.id}", 303)
+
+
+def _missing(failure: WorkbenchError | None) -> list[Lack]:
+    """The node classes for want of which an import was refused."""
+    names = failure.details.get("nodes", ()) if failure is not None else ()
+    return [Lack.of_class(str(name)) for name in names]
 
 
 async def _brought(request: Request) -> tuple[bytes, str]:
@@ -85,7 +92,8 @@ def _add_looking(page: APIRouter, workbench: Workbench, authoring: Authoring) ->
         infos, outage = await authoring.infos()
         lacks = await authoring.lacks(found, infos)
         bad = {lack.node for lack in lacks}
-        label = words_of(request)("Graph of %(title)s", title=found.title)
+        words = words_of(request)
+        label = words("Graph of %(title)s", title=words(found.title))
         return document(
             request,
             "templates/template.html",
@@ -95,7 +103,7 @@ def _add_looking(page: APIRouter, workbench: Workbench, authoring: Authoring) ->
             asked=asks_for(found.graph, found.parameters),
             outage=outage,
             is_known=bool(infos),
-            has_preview=await to_thread.run_sync(has_preview, found.folder),
+            has_preview=await to_thread.run_sync(preview_changed, found.folder) is not None,
             pictures=() if found.shipped else await authoring.pictures(template, owner),
             saved=bool(saved),
         )

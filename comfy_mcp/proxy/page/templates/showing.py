@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from comfy_mcp.jobs import Graph
 from comfy_mcp.workbench.authoring import Authoring
-from comfy_mcp.workbench.shelving import has_preview
+from comfy_mcp.workbench.shelving import preview_changed
 from comfy_mcp.workflows import Catalogue, Lack, ObjectInfo, Parameter, Template, Told, drawn, sketched, told_nodes
 
 __all__ = ["Card", "Drawing", "cards_of", "drawing_of", "marks_of"]
@@ -52,14 +52,14 @@ async def cards_of(catalogue: Catalogue, authoring: Authoring, infos: Sequence[O
 def _pictures(template: Template) -> tuple[Markup | None, bool]:
     svg = sketched(template.graph)
     # It is made of our own words and numbers alone.
-    return None if svg is None else Markup(svg), has_preview(template.folder)
+    return None if svg is None else Markup(svg), preview_changed(template.folder) is not None
 
 
 async def drawing_of(graph: Graph, label: str, marks: Marks, bad: Collection[str] = ()) -> Drawing:
     """The drawing of a graph, and its words."""
     svg = await to_thread.run_sync(partial(drawn, graph, label=label, marks=marks, bad=bad))
     # Every text in it is escaped where it is drawn.
-    return Drawing(None if svg is None else Markup(svg), told_nodes(graph), marks)
+    return Drawing(None if svg is None else Markup(svg), await to_thread.run_sync(told_nodes, graph), marks)
 
 
 def marks_of(parameters: Mapping[str, Parameter]) -> Marks:

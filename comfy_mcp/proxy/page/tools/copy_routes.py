@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from comfy_mcp.jobs import Preset
 from comfy_mcp.proxy.asking import Owner, fields_of
+from comfy_mcp.proxy.links import base_of
 from comfy_mcp.proxy.page.rendering import part
 from comfy_mcp.proxy.page.tools.copying import Asked, copies
 from comfy_mcp.proxy.page.tools.reading import Said, read_form
-from comfy_mcp.settings import is_loopback
+from comfy_mcp.snippets import PLACEHOLDER
 from comfy_mcp.texts import CHAT
 from comfy_mcp.workbench import Workbench
 
@@ -27,7 +28,8 @@ def add_copying(page: APIRouter, workbench: Workbench) -> None:
         said = await read_form(workbench, template, await fields_of(request))
         preset = (await workbench.presets.of(template, owner)).get(said.preset)
         asked = await _asked(workbench, said, preset, request)
-        return part(request, "tools/_copying.html", copies=copies(asked), needs_token=asked.needs_token)
+        place = PLACEHOLDER if asked.needs_token else ""
+        return part(request, "tools/_copying.html", copies=copies(asked), place=place)
 
 
 async def _asked(workbench: Workbench, said: Said, preset: Preset | None, request: Request) -> Asked:
@@ -38,9 +40,9 @@ async def _asked(workbench: Workbench, said: Said, preset: Preset | None, reques
         said.template,
         said.settings,
         said.style,
-        settings.public_url or f"{request.url.scheme}://{request.headers['host']}",
+        base_of(request, settings),
         preset,
-        needs_token=settings.token is not None or not is_loopback(settings.host) or await workbench.tokens.exist(),
+        needs_token=await workbench.tokens.demanded(settings),
         as_a1111=painted and settings.a1111.txt2img == said.template,
         as_images=painted,
         by_name=said.template != CHAT,

@@ -13,13 +13,11 @@ from pprint import pformat
 from typing import Any
 
 from comfy_mcp.jobs import Preset
+from comfy_mcp.snippets import PLACEHOLDER
 from comfy_mcp.ui import to_say
 from comfy_mcp.workflows import Around
 
-__all__ = ["TOKEN", "Asked", "Copied", "copies"]
-
-TOKEN = "YOUR_TOKEN"
-"""Stands where the person's token must be put."""
+__all__ = ["Asked", "Copied", "copies"]
 
 _A1111 = {
     "prompt": "prompt",
@@ -85,7 +83,12 @@ class Copied:
 def copies(asked: Asked) -> list[Copied]:
     """Every way to ask for the same."""
     found = [
-        Copied("mcp", to_say("MCP call"), _mcp(asked), to_say("What a chat sends to /mcp.")),
+        Copied(
+            "mcp",
+            to_say("MCP call"),
+            _mcp(asked),
+            to_say("What a chat sends to /mcp in its session. By hand, send initialize first."),
+        ),
         Copied("curl", "curl", _curl(asked, "/api/v1/jobs", asked.job), to_say("Answers at once with the job's id.")),
         Copied("python", "Python", _python(asked), to_say("Waits, and saves what comes. Needs: pip install httpx")),
     ]
@@ -114,7 +117,7 @@ def _mcp(asked: Asked) -> str:
 def _curl(asked: Asked, path: str, body: Mapping[str, Any]) -> str:
     lines = [f"curl -sS {shlex.quote(asked.address + path)}", "-H 'Content-Type: application/json'"]
     if asked.needs_token:
-        lines.append(f"-H 'Authorization: Bearer {TOKEN}'")
+        lines.append(f"-H 'Authorization: Bearer {PLACEHOLDER}'")
     lines.append(f"-d {shlex.quote(json.dumps(body, indent=2, ensure_ascii=False))}")
     return " \\\n  ".join(lines)
 
@@ -139,7 +142,7 @@ def _openai(asked: Asked) -> dict[str, Any]:
 
 
 def _python(asked: Asked) -> str:
-    headers = {"Authorization": f"Bearer {TOKEN}"} if asked.needs_token else {}
+    headers = {"Authorization": f"Bearer {PLACEHOLDER}"} if asked.needs_token else {}
     return _SCRIPT.format(
         address=asked.address, headers=headers, job=pformat(asked.job, width=100, sort_dicts=False)
     ).strip()

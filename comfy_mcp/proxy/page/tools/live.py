@@ -15,7 +15,7 @@ from comfy_mcp.jobs import Job, JobState
 from comfy_mcp.texts import CHAT
 from comfy_mcp.ui import Words, to_say
 from comfy_mcp.workbench import Workbench
-from comfy_mcp.workbench.reasons import Why
+from comfy_mcp.workbench.reasons import Why, awaited
 
 __all__ = ["events_of", "said_of"]
 
@@ -57,6 +57,14 @@ async def said_of(workbench: Workbench, job: Job, words: Words) -> str:
     """How it is with a job that has not ended, in a sentence."""
     if job.state is JobState.QUEUED:
         return f"{await _waits(workbench, job, words)} {_starts_in(job, words)}".strip()
+    if what := awaited(job, workbench.pool):
+        return words("%(what)s does not answer; the job waits for it.", what=what)
+    if job.attempts > 1:
+        return f"{words('Started again, try %(number)s.', number=job.attempts)} {_goes(job, words)}"
+    return _goes(job, words)
+
+
+def _goes(job: Job, words: Words) -> str:
     at = job.progress
     if job.template == CHAT:
         return words(_STAGES.get(at.node, to_say("Asking the model.")))

@@ -5,6 +5,7 @@ Owns these routes, which the guard lets nobody else to. Locks are the setting `l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from comfy_mcp.proxy.asking import Owner, fields_of
 from comfy_mcp.proxy.page.rendering import part
 from comfy_mcp.proxy.page.tools.reading import Said, read_form
 from comfy_mcp.proxy.page.tools.showing import form_context
+from comfy_mcp.settings import Settings
 from comfy_mcp.workbench import Workbench
 from comfy_mcp.workbench.presets import OWN
 from comfy_mcp.workbench.settling import EVERY
@@ -48,11 +50,16 @@ def add_locks(page: APIRouter, workbench: Workbench) -> None:
         fields = await fields_of(request)
         said = await read_form(workbench, template, fields)
         wanted = {each.name: each.value for each in _lockable(workbench, said) if fields.get(_MARK + each.name) == "on"}
-        others = {name: table for name, table in workbench.settings.locked.items() if name != template}
-        await workbench.change_settings({"locked": {**others, **({template: wanted} if wanted else {})}})
+        await workbench.change_settings(lambda settings: {"locked": _locked(settings, template, wanted)})
         chosen = (await workbench.presets.of(template, owner)).get(said.preset)
         shown = await form_context(workbench, said.described, owner, said.filled, chosen)
         return part(request, "tools/_form.html", **shown)
+
+
+def _locked(settings: Settings, template: str, wanted: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """All locks, with the wanted ones instead of those that the template has."""
+    others = {name: table for name, table in settings.locked.items() if name != template}
+    return {**others, template: wanted} if wanted else {**others}
 
 
 def _lockable(workbench: Workbench, said: Said) -> list[Lockable]:

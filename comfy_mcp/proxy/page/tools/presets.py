@@ -37,14 +37,23 @@ def add_presets(page: APIRouter, workbench: Workbench) -> None:
         said = await read_form(workbench, template, await fields_of(request))
         presets = await workbench.presets.of(template, owner)
         first = presets.get(said.preset) or Preset(template, "", negative=str(said.values.get("negative") or ""))
-        return part(request, "tools/_saving.html", tool=said.described, first=first, kept=_kept(said), style=said.style)
+        labels = {told["name"]: told["label"] for told in said.described["parameters"]}
+        style = workbench.catalogue.styles.get(said.style or "")
+        shown: dict[str, Any] = {
+            "kept": _kept(said),
+            "labels": labels,
+            "style": said.style if style is None else style.title,
+        }
+        return part(request, "tools/_saving.html", tool=said.described, first=first, **shown)
 
     @page.post("/tools/{template}/presets")
     async def save(template: str, request: Request, owner: Owner) -> Response:
         fields = await fields_of(request)
         preset = _preset_in(fields, await read_form(workbench, template, fields))
         await workbench.presets.save(preset, owner)
-        return part(request, "tools/_presets.html", **await bar(request, template, owner, preset.name))
+        return part(
+            request, "tools/_presets.html", **await bar(request, template, owner, preset.name), saved=preset.name
+        )
 
     @page.post("/tools/{template}/presets/all")
     async def show_all(template: str, request: Request, owner: Owner) -> Response:

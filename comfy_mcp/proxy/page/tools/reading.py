@@ -12,10 +12,8 @@ from typing import Any
 from comfy_mcp.jobs import JobRequest
 from comfy_mcp.ui.forms import values_of
 from comfy_mcp.workbench import Workbench
-from comfy_mcp.workbench.presets import OWN
-from comfy_mcp.workbench.settling import EVERY
 
-__all__ = ["ACTIVE_PRESET", "Said", "locked_of", "read_form", "request_of"]
+__all__ = ["ACTIVE_PRESET", "Said", "preset_said", "read_form", "request_of"]
 
 ACTIVE_PRESET = "_preset"
 """The field with the name of the preset that the form was filled with; no parameter can be called so."""
@@ -66,6 +64,12 @@ async def read_form(workbench: Workbench, template: str, fields: Mapping[str, st
     return Said(template, described, values, style, fields.get(ACTIVE_PRESET, "")[:64])
 
 
+async def preset_said(workbench: Workbench, template: str, owner: str, name: str) -> dict[str, str]:
+    """What an address says of the preset of this name, "" for none: nothing where it is none anyway."""
+    presets = await workbench.presets.of(template, owner)
+    return {"preset": name} if name or any(preset.default for preset in presets.values()) else {}
+
+
 def request_of(said: Said, owner: str) -> JobRequest:
     """The request for a job: the form counts, and of the preset only what goes around the prompt."""
     free = frozenset(said.parameters) - _AROUND | {"style"}
@@ -77,13 +81,3 @@ def request_of(said: Said, owner: str) -> JobRequest:
         preset=said.preset or None,
         free=free if said.preset else frozenset(),
     )
-
-
-def locked_of(workbench: Workbench, described: Mapping[str, Any]) -> dict[str, Any]:
-    """What the administrator has fixed of this template, for everybody."""
-    locked = workbench.settings.locked
-    found = {**locked.get(EVERY, {}), **locked.get(described["id"], {})}
-    known: set[str] = {str(told["name"]) for told in described["parameters"]} | (
-        {"style"} if described["style"] else set()
-    )
-    return {name: value for name, value in found.items() if name in known - OWN}

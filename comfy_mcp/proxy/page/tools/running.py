@@ -20,7 +20,7 @@ from comfy_mcp.proxy.asking import Owner, fields_of
 from comfy_mcp.proxy.page.rendering import part, words_of
 from comfy_mcp.proxy.page.tools.live import events_of, said_of
 from comfy_mcp.proxy.page.tools.pictures import small
-from comfy_mcp.proxy.page.tools.reading import ACTIVE_PRESET, read_form, request_of
+from comfy_mcp.proxy.page.tools.reading import ACTIVE_PRESET, preset_said, read_form, request_of
 from comfy_mcp.texts import CHAT
 from comfy_mcp.ui import to_say
 from comfy_mcp.workbench import Workbench
@@ -37,16 +37,14 @@ _STATES = {
     JobState.RUNNING: to_say("runs"),
     JobState.SUCCEEDED: to_say("done"),
     JobState.FAILED: to_say("failed"),
-    JobState.CANCELLED: to_say("stopped"),
-    JobState.EXPIRED: to_say("given up"),
 }
+"""The runs that are listed: of one that was stopped or given up there is nothing to see."""
+
 _ICONS = {
     JobState.QUEUED: "pause",
     JobState.RUNNING: "play",
     JobState.SUCCEEDED: "check",
     JobState.FAILED: "warning",
-    JobState.CANCELLED: "cancel",
-    JobState.EXPIRED: "cancel",
 }
 
 
@@ -67,7 +65,8 @@ def add_running(page: APIRouter, workbench: Workbench) -> None:
             if (response := _beside_its_field(request, fields, failure)) is not None:
                 return response
             raise
-        address = _address(asked, job, fields.get(ACTIVE_PRESET))
+        named = await preset_said(workbench, template, owner, fields[ACTIVE_PRESET]) if ACTIVE_PRESET in fields else {}
+        address = _address(asked, job, named)
         if "hx-request" not in request.headers:
             return RedirectResponse(address, 303)
         return await result(job, request, owner, {"HX-Push-Url": address})
@@ -112,7 +111,7 @@ async def runs_of(workbench: Workbench, shown: Job | None, owner: str, template:
     """The last runs of the same tool, newest first."""
     name = template if shown is None else shown.template
     found = await workbench.jobs(owner, limit=_LOOKED_THROUGH, cells=False)
-    runs = [job for job in found if job.template == name][:_MOST_RUNS]
+    runs = [job for job in found if job.template == name and job.state in _STATES][:_MOST_RUNS]
     return {
         "tool_id": name,
         "runs": runs,
@@ -137,10 +136,10 @@ async def _job(workbench: Workbench, template: str, job: str, owner: str) -> Job
     return found
 
 
-def _address(asked: JobRequest, job: Job, preset: str | None) -> str:
+def _address(asked: JobRequest, job: Job, named: Mapping[str, str]) -> str:
     """Where the run is found again. A seed that was drawn is not for the next one, so it is not put into the form."""
     drawn = asked.values.get("seed", -1) == -1
-    query = {"run" if drawn else "job": job.id, **({} if preset is None else {"preset": preset})}
+    query = {"run" if drawn else "job": job.id, **named}
     return f"/tools/{quote(job.template)}?{urlencode(query)}"
 
 

@@ -12,18 +12,20 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from comfy_mcp.errors import NotFound
+from comfy_mcp.errors import BackendUnavailable, NotFound
 from comfy_mcp.jobs import Job, Preset
 from comfy_mcp.proxy.asking import Owner, fields_of
 from comfy_mcp.proxy.page.rendering import document, part, words_of
 from comfy_mcp.proxy.page.tools.cards import away_of, cards_of
 from comfy_mcp.proxy.page.tools.pictures import newest_by_style, small
-from comfy_mcp.proxy.page.tools.reading import locked_of, read_form
+from comfy_mcp.proxy.page.tools.reading import preset_said, read_form
 from comfy_mcp.proxy.page.tools.running import panel_of, runs_of
 from comfy_mcp.texts import CHAT
 from comfy_mcp.ui.forms import form_of
 from comfy_mcp.workbench import Workbench
+from comfy_mcp.workbench.chat_values import CHAT_LISTED
 from comfy_mcp.workbench.presets import OWN
+from comfy_mcp.workbench.settling import fixed_in
 
 __all__ = ["add_showing", "form_context"]
 
@@ -61,7 +63,11 @@ def add_showing(page: APIRouter, workbench: Workbench) -> None:
 
     @page.get("/tools/{template}")
     async def tool(template: str, request: Request, owner: Owner, link: Annotated[Link, Depends()]) -> Response:
-        described = await workbench.describe(template)
+        try:
+            described = await workbench.describe(template)
+        except BackendUnavailable as failure:
+            shown = {"tool": _listed(workbench, template), "record": failure.record}
+            return document(request, "tools/unknown.html", status=failure.status, **shown)
         chosen = await _preset(workbench, template, owner, link.preset)
         filled = await _filled(workbench, described, owner, link.job or link.run, chosen, fill_seed=bool(link.job))
         image = {"image": (await workbench.picture(link.image, owner)).id} if link.image else {}
@@ -82,7 +88,8 @@ def add_showing(page: APIRouter, workbench: Workbench) -> None:
         kept = {name: value for name, value in said.values.items() if name in OWN or name == "negative"}
         values = {**(_settings(chosen) if chosen else {}), **kept}
         shown = await form_context(workbench, said.described, owner, values, chosen)
-        address = f"/tools/{quote(template)}?{urlencode({'preset': chosen.name if chosen else ''})}"
+        named = await preset_said(workbench, template, owner, chosen.name if chosen else "")
+        address = f"/tools/{quote(template)}" + (f"?{urlencode(named)}" if named else "")
         return part(request, "tools/_form.html", headers={"HX-Replace-Url": address}, **shown)
 
 
@@ -98,7 +105,7 @@ async def form_context(
             described,
             styles=await _styles(workbench, owner) if described["style"] else (),
             values=values,
-            locked=locked_of(workbench, described),
+            locked=fixed_in(workbench.settings.locked, template),
             loaded=await _loaded(workbench, template),
             pictures=held,
         ),
@@ -106,6 +113,12 @@ async def form_context(
         "chosen": chosen,
         "has_presets": template != CHAT,
     }
+
+
+def _listed(workbench: Workbench, template: str) -> Mapping[str, str]:
+    """What is known of a tool even if nothing answers that could run it."""
+    found = workbench.catalogue.templates.get(template)
+    return CHAT_LISTED if found is None else {"title": found.title, "description": found.description}
 
 
 async def _styles(workbench: Workbench, owner: str) -> list[dict[str, Any]]:
