@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from tests.workbenches import served
 SEA = "Describe the sea."
 
 
+ASKED = {"role": "user", "content": "Hello."}
+
+
 async def begin(page: Page, models: list[str], *prompts: str) -> None:
     """Fill the form, but do not send it."""
     for model in models:
-        await page.get_by_role("checkbox", name=model, exact=True).check()
+        await page.get_by_role("checkbox", name=re.compile(rf"^{re.escape(model)}\b")).check()
     for number, prompt in enumerate(prompts):
         if number:
             await page.get_by_role("button", name="Another prompt").click()
@@ -197,6 +201,8 @@ async def test_without_a_server_people_are_told_what_to_do(tmp_path: Path, perso
 async def test_real_models_think_folded_and_are_measured(tmp_path: Path, llama_router: LlamaServer, person: At) -> None:
     async with served(tmp_path, NOWHERE, llm_url=llama_router.url) as http, person(http.base_url) as somebody:
         page = somebody.page
+        # One that is loaded says so in its name.
+        await http.post("/v1/chat/completions", json={"model": "llm/tiny-a", "max_tokens": 1, "messages": [ASKED]})
         await somebody.go("/compare/new")
         await begin(page, ["tiny-a", "tiny-think"], "Say something.")
         await page.get_by_label("Most tokens").fill("24")
