@@ -58,6 +58,15 @@ class Target:
                 told = (await self.client.get(place)).json()
             while (await self.client.get("/api/v1/queue")).json()["jobs"]:
                 await anyio.sleep(0.005)
+            if "/compare/" in place:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Until nothing comes any more: what a cancelled comparison was just handing in is taken, then stopped."""
+        last: tuple[int, int, int] | None = None
+        while last != self.made:
+            last = self.made
+            await anyio.sleep(0.2)
 
 
 @asynccontextmanager
