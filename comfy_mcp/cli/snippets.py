@@ -19,6 +19,7 @@ def snippets(settings: Settings) -> str:
     told = "\n".join(_told(each) for each in snippets_for(address))
     return f"""What to do next
   1. Start it:  {command} serve
+     The page is then at http://127.0.0.1:{port}: forms, queue, gallery, and these configurations under Settings.
   2. Tell your chat where it is. In a container write {CONTAINER_HOST} for 127.0.0.1, and set
      WORKBENCH_ALLOWED_HOSTS={CONTAINER_HOST}:{port}
 

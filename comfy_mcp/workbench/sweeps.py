@@ -20,6 +20,7 @@ from comfy_mcp.errors import InvalidParameter, NotFound, WorkbenchError
 from comfy_mcp.jobs import Asset, Job, JobRequest, JobState
 from comfy_mcp.store import Record
 from comfy_mcp.tasks import to_the_end
+from comfy_mcp.workbench.settling import fixed_in
 from comfy_mcp.workflows import Template, random_seed
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ class Sweeps:
         workbench = self._workbench
         template = workbench.catalogue.get(request.template)
         across, down = swept(template, over)
+        for name in over:
+            if name in fixed_in(workbench.settings.locked, template.id):
+                # All pictures would have the fixed value under headings that say otherwise.
+                raise InvalidParameter(name, f"{name} is fixed by an administrator.", hint="Vary another parameter.")
         sweep = Sweep(_new_id(), template.id, across, down, ())
 
         def record(jobs: Sequence[str]) -> Record:

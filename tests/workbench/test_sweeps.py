@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from comfy_mcp.content import Budget
-from comfy_mcp.errors import Overloaded
+from comfy_mcp.errors import InvalidParameter, Overloaded
 from comfy_mcp.jobs import JobRequest, JobState, Preset
 from comfy_mcp.store import SqliteStore
 from comfy_mcp.tools.registry import Caller
@@ -53,6 +53,15 @@ async def test_what_is_swept_is_not_settled_by_the_person(workbench: Workbench) 
     await workbench.presets.save(Preset("txt2img", "mine", {"steps": 1, "cfg": 9.0}, default=True))
     await swept(workbench, values=SMALL, over={"cfg": [1, 2]}, standing={"cfg": "5"})
     assert sorted(job.values["cfg"] for job in await workbench.jobs()) == [1.0, 2.0]
+
+
+async def test_what_is_fixed_for_everybody_is_not_swept(tmp_path: Path, embedded_url: str) -> None:
+    """Every cell would have the fixed value under a heading that says otherwise."""
+    settings = settings_for(tmp_path, embedded_url, locked={"*": {"steps": 2}})
+    async with Workbench.open(settings) as opened:
+        with pytest.raises(InvalidParameter, match="fixed by an administrator"):
+            await swept(opened, template="txt2img", values=SMALL, over={"steps": [1, 3]})
+        assert await opened.jobs() == []
 
 
 async def test_a_full_queue_takes_none_of_it(workbench: Workbench) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def add_varying(page: APIRouter, workbench: Workbench) -> None:
             raise InvalidParameter("asset", "This picture was not made here.", hint="Take one that a tool made.")
         template = workbench.catalogue.get(job.template)
         started = JobRequest(template=template.id, values=job.values, style=job.style, owner=owner)
-        over = _over(asked, template, fixed_in(workbench.settings.locked, template.id))
+        over = _over(asked, template)
         sweep = await workbench.sweeps.start(started, over)
         to = f"/gallery/sweeps/{sweep.id}"
         if "hx-request" in request.headers:
@@ -72,7 +72,7 @@ def add_varying(page: APIRouter, workbench: Workbench) -> None:
         return RedirectResponse(to, 303)
 
 
-def _over(asked: Mapping[str, str], template: Template, fixed: Collection[str]) -> dict[str, list[Any]]:
+def _over(asked: Mapping[str, str], template: Template) -> dict[str, list[Any]]:
     over: dict[str, list[Any]] = {}
     for number in ("1", "2"):
         name, text = asked.get(f"parameter{number}", ""), asked.get(f"values{number}", "")
@@ -82,9 +82,6 @@ def _over(asked: Mapping[str, str], template: Template, fixed: Collection[str]) 
             raise InvalidParameter(
                 "over", "The two parameters are the same, or too long.", hint="Vary two different ones."
             )
-        if name in fixed:
-            # All pictures would have the fixed value under headings that say otherwise.
-            raise InvalidParameter(name, f"{name} is fixed by an administrator.", hint="Vary another parameter.")
         parts = [part.strip() for part in text.replace("\n", ",").replace("，", ",").split(",") if part.strip()]
         over[name] = [_value(name, part, template.parameters.get(name)) for part in parts]
     return over
